@@ -1,0 +1,1 @@
+"""The one command, on a laptop and in CI."""

@@ -1,0 +1,1 @@
+"""The environment as code: what is declared, and where it runs."""

@@ -1,0 +1,1 @@
+"""What is served: pure data, without Pulumi."""

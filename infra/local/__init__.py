@@ -1,0 +1,1 @@
+"""The catalogue on this machine: the provider, the processes, the mesh."""

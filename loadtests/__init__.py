@@ -1,0 +1,1 @@
+"""Load against a deployed environment: journeys, thresholds, reports, benchmarks."""

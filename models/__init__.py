@@ -1,0 +1,1 @@
+"""What we train: one folder is one model."""
