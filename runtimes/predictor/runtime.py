@@ -1,0 +1,253 @@
+"""Serves one trained model inside MLServer: the Open Inference Protocol in, a forecast out.
+
+Set `implementation` to `runtimes.predictor.runtime.Predictor` and `parameters.uri` to the folder
+of an artifact; `Settings` lists what `parameters.extra` may say.
+"""
+
+import asyncio
+import hashlib
+import logging
+import pathlib
+import time
+
+import numpy as np
+import pydantic
+from mlserver import MLModel, errors, types
+from mlserver import settings as mlserver_settings
+from mlserver.utils import get_model_uri
+from numpy.typing import NDArray
+
+from runtimes import contract
+
+from . import artifact, client_errors, metrics, validation
+
+_LOG = logging.getLogger("mlserver.bellwether.predictor")
+_WARM_UPS = 5
+
+_UNITS = {
+    contract.VOLATILITY: "annualised standard deviation over the next five trading days",
+    contract.DIRECTION: "probability that tomorrow closes above today",
+    contract.INTERVAL: "lower and upper end for volatility",
+}
+
+
+class Settings(pydantic.BaseModel):
+    """What `parameters.extra` may say.
+
+    Seldon passes a Model's parameters as strings: "64" is read as 64.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    max_rows: int = pydantic.Field(
+        default=1024, ge=1, le=1_000_000, description="The most rows that a request may have."
+    )
+    thread_rows: int = pydantic.Field(
+        default=16,
+        ge=1,
+        description=(
+            "Requests of more rows are checked and forecast in a thread, smaller ones in the "
+            "event loop: a row takes less time than the hand-over to a thread, "
+            "many rows would hold up everything else that the server does."
+        ),
+    )
+
+
+class ModelNotLoaded(errors.MLServerError):  # type: ignore[misc]  # MLServer carries no types
+    """A model cannot be loaded: its settings or its artifact have to be mended (422)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status_code=422)
+
+
+class ForecastFailed(errors.MLServerError):  # type: ignore[misc]  # MLServer carries no types
+    """A model failed on a request that was in order (500)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status_code=500)
+
+
+class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
+    """An MLServer model around an artifact.
+
+    `features` [n, F] and `history` [n, T, C] in, FP32 or FP64;
+    `volatility` [n], `direction` [n] and `interval` [n, 2] out, FP64.
+    """
+
+    def __init__(self, settings: mlserver_settings.ModelSettings) -> None:
+        super().__init__(settings)
+        self._served = metrics.served(settings.name, settings.version)
+        self._meter = metrics.Meter(self._served)
+
+    async def load(self) -> bool:
+        """Open the artifact and make a first forecast, while other models go on serving.
+
+        Raises `ModelNotLoaded` with the reason; MLServer then keeps what it served before.
+        """
+        client_errors.install()
+        self._limits = self._read_settings()
+        folder = pathlib.Path(await get_model_uri(self.settings))
+        began = time.perf_counter()
+        try:
+            self._forecaster = await asyncio.to_thread(artifact.load, folder)
+            await asyncio.to_thread(self._warm_up)
+        except artifact.ArtifactError as error:
+            raise ModelNotLoaded(f"model {self.name!r} cannot be loaded: {error}") from error
+        self._describe(hashlib.sha256((folder / artifact.MANIFEST).read_bytes()).hexdigest())
+        _LOG.info("%s: loaded %s in %.2f s", self.name, folder, time.perf_counter() - began)
+        return True
+
+    async def predict(self, payload: types.InferenceRequest) -> types.InferenceResponse:
+        """Answer a request; raises `InferenceError` (400) for one that the caller has to mend."""
+        began = time.perf_counter()
+        try:
+            if _rows(payload) > self._limits.thread_rows:
+                names, forecast = await asyncio.to_thread(self._forecast, payload)
+            else:
+                names, forecast = self._forecast(payload)
+        except validation.InvalidRequest as error:
+            self._meter.invalid(error.reason)
+            raise errors.InferenceError(f"model {self._served.model!r}: {error}") from error
+        except Exception as error:
+            self._meter.error.inc()
+            raise ForecastFailed(
+                f"model {self.name!r} failed on a valid request: {error!r}; see MLServer's log"
+            ) from error
+        response = types.InferenceResponse(
+            model_name=self.name,
+            model_version=self.version,
+            parameters=types.Parameters(**self._identity),
+            outputs=[_output(name, getattr(forecast, name)) for name in names],
+        )
+        volatilities = forecast.volatility.tolist()
+        for volatility in volatilities:
+            self._meter.volatility.observe(volatility)
+        self._meter.rows.inc(len(volatilities))
+        self._meter.ok.inc()
+        self._meter.seconds.observe(time.perf_counter() - began)
+        return response
+
+    async def metadata(self) -> types.MetadataModelResponse:
+        """Describe the model; parameters are strings, the one type that gRPC's V2 carries too."""
+        return types.MetadataModelResponse(
+            name=self.name,
+            versions=[self._served.version] if self._served.version else [],
+            platform=f"bellwether_{self._forecaster.metadata.kind}",
+            inputs=self.inputs,
+            outputs=self.outputs,
+            parameters=types.Parameters(**self._identity, **self._card),
+        )
+
+    def _forecast(
+        self, payload: types.InferenceRequest
+    ) -> tuple[tuple[str, ...], artifact.Forecast]:
+        names = validation.outputs(output.name for output in payload.outputs or ())
+        features, history = validation.inputs(
+            payload.inputs, self._signature, max_rows=self._limits.max_rows
+        )
+        with np.errstate(over="ignore", invalid="ignore"):  # found, and named, below
+            forecast = self._forecaster.forecast(features, history)
+        _refuse_not_finite(forecast)
+        return names, forecast
+
+    def _read_settings(self) -> Settings:
+        parameters = self.settings.parameters
+        extra = (parameters.extra if parameters else None) or {}
+        try:
+            return Settings.model_validate(extra)
+        except pydantic.ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}, got {detail['input']!r}"
+                for detail in error.errors()
+            )
+            raise ModelNotLoaded(
+                f"model {self.name!r} cannot be loaded: its parameters are wrong ({wrong}); "
+                f"known are {', '.join(Settings.model_fields)}"
+            ) from error
+
+    def _warm_up(self) -> None:
+        """Forecast a quiet market a few times: weights are paged in, allocators are filled."""
+        manifest = self._forecaster.metadata
+        shape = (1, manifest.history_length, len(manifest.history_channels))
+        features, history = np.zeros((1, len(manifest.features))), np.zeros(shape)
+        for _ in range(_WARM_UPS):
+            forecast = self._forecaster.forecast(features, history)
+        for name in contract.OUTPUTS:
+            if not np.isfinite(getattr(forecast, name)).all():
+                raise artifact.ArtifactError(
+                    f"its {name} for inputs that are all 0 is {getattr(forecast, name).tolist()}: "
+                    "the weights are unusable, train the model again"
+                )
+
+    def _describe(self, digest: str) -> None:
+        """Fill what MLServer shows of the model from the artifact's manifest."""
+        manifest = self._forecaster.metadata
+        self._signature = validation.Signature(
+            features=manifest.feature_names,
+            days=manifest.history_length,
+            channels=tuple(channel.name for channel in manifest.history_channels),
+        )
+        self._identity = {
+            "model": self._served.model,
+            "version": self._served.version,
+            "artifact": f"sha256:{digest}",
+        }
+        self._card = {
+            "kind": manifest.kind,
+            "regime": manifest.regime or "any",
+            "horizon_days": str(manifest.horizon_days),
+            "interval_level": str(manifest.interval.level),
+            "max_rows": str(self._limits.max_rows),
+        }
+        columns = {
+            contract.FEATURES: manifest.features,
+            contract.HISTORY: manifest.history_channels,
+        }
+        self.inputs = [
+            types.MetadataTensor(
+                name=name,
+                datatype="FP64",
+                shape=[-1, *self._signature.shape(name)],
+                parameters=types.Parameters(
+                    columns=",".join(column.name for column in columns[name]),
+                    units=",".join(column.unit for column in columns[name]),
+                    accepts=",".join(validation.DATATYPES),
+                ),
+            )
+            for name in contract.INPUTS
+        ]
+        self.outputs = [
+            types.MetadataTensor(
+                name=name,
+                datatype="FP64",
+                shape=[-1, 2] if name == contract.INTERVAL else [-1],
+                parameters=types.Parameters(unit=_UNITS[name]),
+            )
+            for name in contract.OUTPUTS
+        ]
+
+
+def _rows(payload: types.InferenceRequest) -> int:
+    """Return the rows that a request claims to have, before anything of it was checked."""
+    return max((tensor.shape[0] for tensor in payload.inputs if tensor.shape), default=0)
+
+
+def _output(name: str, values: NDArray[np.float64]) -> types.ResponseOutput:
+    return types.ResponseOutput(
+        name=name, shape=list(values.shape), datatype="FP64", data=values.ravel().tolist()
+    )
+
+
+def _refuse_not_finite(forecast: artifact.Forecast) -> None:
+    """Refuse a request whose finite values are beyond what the model can compute with."""
+    finite = (
+        np.isfinite(forecast.volatility)
+        & np.isfinite(forecast.direction)
+        & np.isfinite(forecast.interval).all(axis=1)
+    )
+    if not finite.all():
+        raise validation.InvalidRequest(
+            validation.Reason.NOT_FINITE,
+            f"row {int(np.argmin(finite))} has no finite forecast: its values are finite, "
+            "but far outside of what a market does; check their units",
+        )
