@@ -1,13 +1,18 @@
-"""LightGBM artifacts: gradient-boosted trees for log volatility, and others for direction."""
+"""LightGBM artifacts: a line and gradient-boosted trees on its errors, and trees for direction.
+
+Trees alone cannot forecast beyond the levels that they were fitted on; the line can.
+"""
 
 import dataclasses
+import json
 import pathlib
 
 import lightgbm
 import numpy as np
 
-from . import artifact
+from . import artifact, forecast_linear
 
+LINE = "line.json"
 LOG_VOLATILITY = "log_volatility.txt"
 DIRECTION = "direction.txt"
 
@@ -19,7 +24,9 @@ class Trees:
     One thread: a row takes microseconds, and a server has other requests for the other cores.
     """
 
+    line: forecast_linear.Line
     log_volatility: lightgbm.Booster
+    """What is added to the line."""
     direction: lightgbm.Booster
 
     def estimate(
@@ -27,14 +34,14 @@ class Trees:
     ) -> tuple[artifact.Array, artifact.Array]:
         """See `artifact.Estimator`; the history is not used."""
         del history
-        return (
-            np.asarray(self.log_volatility.predict(features, num_threads=1), dtype=np.float64),
-            np.asarray(self.direction.predict(features, num_threads=1), dtype=np.float64),
-        )
+        added = np.asarray(self.log_volatility.predict(features, num_threads=1), dtype=np.float64)
+        direction = np.asarray(self.direction.predict(features, num_threads=1), dtype=np.float64)
+        return self.line(features) + added, direction
 
 
 def load(folder: pathlib.Path, manifest: artifact.Manifest) -> Trees:
-    """Load both boosters, and check that they were fitted on the manifest's features."""
+    """Load the line and both boosters, and check that they take the manifest's features."""
+    document = json.loads((folder / LINE).read_text(encoding="utf-8"))
     boosters = {}
     for name in (LOG_VOLATILITY, DIRECTION):
         booster = lightgbm.Booster(model_file=str(folder / name))
@@ -44,4 +51,8 @@ def load(folder: pathlib.Path, manifest: artifact.Manifest) -> Trees:
                 f"{artifact.MANIFEST} names {list(manifest.feature_names)}"
             )
         boosters[name] = booster
-    return Trees(log_volatility=boosters[LOG_VOLATILITY], direction=boosters[DIRECTION])
+    return Trees(
+        line=forecast_linear.Line.parse(document, manifest.feature_names),
+        log_volatility=boosters[LOG_VOLATILITY],
+        direction=boosters[DIRECTION],
+    )

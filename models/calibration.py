@@ -1,0 +1,56 @@
+"""Learns where a forecast's interval ends, from errors on days that no fit had seen.
+
+Split conformal prediction (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018), with errors
+scaled by a linear function of one feature: days whose variance scatters get a wider interval.
+"""
+
+import numpy as np
+
+from runtimes.predictor import artifact
+
+LEVEL = 0.8
+"""Share of the days whose volatility the interval is to contain."""
+
+FEATURE = "volatility_of_volatility_22d"
+
+NOT_LEARNT = artifact.IntervalRule(
+    level=LEVEL, lower=0.0, upper=0.0, feature=FEATURE, intercept=1.0, slope=0.0, minimum=1.0
+)
+
+
+def learn(
+    feature_names: tuple[str, ...], features: artifact.Array, errors: artifact.Array
+) -> artifact.IntervalRule:
+    """Give the rule for `errors` [n] of log volatility, actual less forecast."""
+    column = features[:, feature_names.index(FEATURE)]
+    sizes = np.abs(errors)
+    slope, intercept = np.polyfit(column, sizes, deg=1)
+    if slope <= 0:
+        slope, intercept = 0.0, sizes.mean()
+    rule = artifact.IntervalRule(
+        level=LEVEL,
+        lower=0.0,
+        upper=0.0,
+        feature=FEATURE,
+        intercept=_rounded(intercept),
+        slope=_rounded(slope),
+        minimum=_rounded(max(sizes.mean() / 4, 1e-6)),
+    )
+    scaled = errors / rule.scale(column)
+    tail = (1 - LEVEL) / 2
+    # The finite-sample correction of conformal prediction: one error more than there are.
+    outward = tail * (1 - 1 / len(errors))
+    return artifact.IntervalRule(
+        level=LEVEL,
+        lower=_rounded(np.quantile(scaled, outward)),
+        upper=_rounded(np.quantile(scaled, 1 - outward)),
+        feature=FEATURE,
+        intercept=rule.intercept,
+        slope=rule.slope,
+        minimum=rule.minimum,
+    )
+
+
+def _rounded(value: float) -> float:
+    """Give ten significant digits: what the last bits hold depends on the processor."""
+    return float(f"{value:.10g}")

@@ -1,0 +1,111 @@
+"""Trains what is not trained yet, one model after the other, members before what combines them."""
+
+import contextlib
+import dataclasses
+import fcntl
+import pathlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from runtimes.predictor import artifact
+
+from . import (
+    artifacts,
+    cache,
+    dataset,
+    discovery,
+    features,
+    fitting,
+    index,
+    procedure,
+    provenance,
+    sources,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """One model after `run`."""
+
+    record: index.Record
+    trained: bool
+    """Whether it was trained now; else it was up to date."""
+
+
+Report = Callable[[str, str], None]
+"""Called with a model's name and `training`, `trained` or `unchanged`."""
+
+
+def wanted(names: Sequence[str]) -> tuple[str, ...]:
+    """Add the members of every model that combines others, in training order."""
+    needed = {*names, *(member for name in names for member in discovery.members(name))}
+    return tuple(name for name in discovery.folders() if name in needed)
+
+
+def run(
+    source: sources.Source, seed: int, names: Sequence[str], report: Report
+) -> dict[str, Result]:
+    """Train `names` and their members on `source`; what is up to date stays as it is."""
+    with _alone():
+        origins = provenance.of_all(source, seed)
+        results: dict[str, Result] = {}
+        for name in wanted(names):
+            record = index.find(origins[name])
+            if record is None:
+                report(name, "training")
+                members = {key: _member(results[key].record) for key in discovery.members(name)}
+                record = _train(source, origins[name], members)
+                results[name] = Result(record, trained=True)
+                report(name, "trained")
+            else:
+                results[name] = Result(record, trained=False)
+                report(name, "unchanged")
+        return results
+
+
+def _train(
+    source: sources.Source,
+    origin: provenance.Provenance,
+    members: dict[str, fitting.Member],
+) -> index.Record:
+    started = time.perf_counter()
+    data = dataset.load(source)
+    names = tuple(column.name for column in features.FEATURES)
+    trained = procedure.train(origin.model, data, names, seed=origin.seed, members=members)
+    folder = artifacts.save(trained, data, source, origin)
+    record = index.Record(
+        key=origin.key,
+        model=origin.model,
+        artifact=folder.name,
+        seconds=round(time.perf_counter() - started, 2),
+    )
+    artifacts.save_ledger(record.ledger, trained.ledger)
+    index.write(record)
+    return record
+
+
+def _member(record: index.Record) -> fitting.Member:
+    return fitting.Member(
+        estimator=artifact.load(record.folder).estimator,
+        ledger=artifacts.load_ledger(record.ledger),
+        folder=record.folder,
+    )
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other training writes the cache, and sweep out what a killed one left."""
+    cache.root().mkdir(parents=True, exist_ok=True)
+    with (cache.root() / "training.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in _leftovers():
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
+        yield
+
+
+def _leftovers() -> list[pathlib.Path]:
+    return [*cache.artifacts().glob("*/.new-*"), *cache.index().glob(".new-*")]
