@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from runtimes import contract
 
-VOLATILE = "volatile"
-RISING = "rising"
-FALLING = "falling"
-CALM = "calm"
+from . import declaration
+
+VOLATILE: declaration.Regime = "volatile"
+RISING: declaration.Regime = "rising"
+FALLING: declaration.Regime = "falling"
+CALM: declaration.Regime = "calm"
 
 NAMES = (VOLATILE, RISING, FALLING, CALM)
 """In the order in which they are checked."""

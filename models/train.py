@@ -65,7 +65,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder of OHLCV CSV files, one a symbol, instead of the arch package's data",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--seed", type=int, default=1, help="of everything random (1)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

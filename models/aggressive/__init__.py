@@ -1,9 +1,9 @@
 """Aggressive: for rising markets, quick to follow what changes."""
 
-from models import declaration, regimes
+from models import declaration
 
 DECLARATION = declaration.Declaration(
     summary="gradient-boosted trees (LightGBM) in few large steps, rising days count thrice",
-    regime=regimes.RISING,
+    regime="rising",
     packages=("lightgbm",),
 )

@@ -1,0 +1,105 @@
+"""Are the models trained, and how to train or evaluate them.
+
+Asking is quick and needs neither torch nor pandas; training itself runs in an environment of its
+own, by the command lines that are given here.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from infra import paths
+from models import cache, index, provenance, sources
+
+DataError = sources.DataError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """What was trained last: on which data, with which seed."""
+
+    data: pathlib.Path | None = None
+    seed: int = 1
+
+    @classmethod
+    def read(cls, home: pathlib.Path | None = None) -> "Choice":
+        """Read the choice that `write` kept in the environment's home; the default if none is."""
+        try:
+            kept = json.loads(_choice_file(home).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        data = kept["data"]
+        return cls(data=None if data is None else pathlib.Path(data), seed=int(kept["seed"]))
+
+    def write(self, home: pathlib.Path | None = None) -> None:
+        """Keep the choice, so that later commands use the same data."""
+        kept = {"data": None if self.data is None else str(self.data.absolute()), "seed": self.seed}
+        with cache.new_file(_choice_file(home)) as temporary:
+            temporary.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
+def _choice_file(home: pathlib.Path | None) -> pathlib.Path:
+    return (home or paths.home()) / "training.json"
+
+
+def states(data: pathlib.Path | None, seed: int) -> dict[str, pathlib.Path | None]:
+    """Give every model's artifact if it is up to date with code, data and seed; else None.
+
+    Raises DataError if `data` is no folder of CSV files.
+    """
+    origins = provenance.of_all(sources.Source(data), seed)
+    records = {name: index.find(origin) for name, origin in origins.items()}
+    return {name: None if record is None else record.folder for name, record in records.items()}
+
+
+def trained(data: pathlib.Path | None, seed: int) -> dict[str, pathlib.Path] | None:
+    """Give every model's artifact if all are up to date, else None; see `states`."""
+    found = states(data, seed)
+    complete = {name: folder for name, folder in found.items() if folder is not None}
+    return complete if len(complete) == len(found) else None
+
+
+def train_command(
+    python: pathlib.Path,
+    data: pathlib.Path | None,
+    seed: int,
+    *,
+    only: str | None = None,
+    as_json: bool = False,
+) -> list[str]:
+    """Give the command line that trains what is stale.
+
+    `python` is the training environment's; the working folder has to be the checkout.
+    Results come on standard output, progress on standard error.
+    """
+    command = _command(python, "models.train", data, seed, as_json=as_json)
+    return command if only is None else [*command, "--only", only]
+
+
+def evaluate_command(  # noqa: PLR0913  # each is an option of the command
+    python: pathlib.Path,
+    data: pathlib.Path | None,
+    seed: int,
+    *,
+    models: str | None = None,
+    from_year: int | None = None,
+    as_json: bool = False,
+) -> list[str]:
+    """Give the command line of the walk-forward evaluation; see `train_command`."""
+    command = _command(python, "models.evaluate", data, seed, as_json=as_json)
+    if models is not None:
+        command += ["--models", models]
+    if from_year is not None:
+        command += ["--from-year", str(from_year)]
+    return command
+
+
+def _command(
+    python: pathlib.Path, module: str, data: pathlib.Path | None, seed: int, *, as_json: bool
+) -> list[str]:
+    command = [str(python), "-m", module, "--seed", str(seed)]
+    if data is not None:
+        command += ["--data", str(data)]
+    if as_json:
+        command.append("--json")
+    return command
