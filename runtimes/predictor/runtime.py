@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import pathlib
+import re
 import time
 
 import numpy as np
@@ -23,6 +24,7 @@ from . import artifact, client_errors, metrics, validation
 
 _LOG = logging.getLogger("mlserver.bellwether.predictor")
 _WARM_UPS = 5
+_CONTENT_ADDRESS = re.compile("sha256-[0-9a-f]{64}")
 
 _UNITS = {
     contract.VOLATILITY: "annualised standard deviation over the next five trading days",
@@ -93,7 +95,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             await asyncio.to_thread(self._warm_up)
         except artifact.ArtifactError as error:
             raise ModelNotLoaded(f"model {self.name!r} cannot be loaded: {error}") from error
-        self._describe(hashlib.sha256((folder / artifact.MANIFEST).read_bytes()).hexdigest())
+        self._describe(_digest(folder))
         _LOG.info("%s: loaded %s in %.2f s", self.name, folder, time.perf_counter() - began)
         return True
 
@@ -190,7 +192,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         self._identity = {
             "model": self._served.model,
             "version": self._served.version,
-            "artifact": f"sha256:{digest}",
+            "artifact": digest,
         }
         self._card = {
             "kind": manifest.kind,
@@ -210,7 +212,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
                 shape=[-1, *self._signature.shape(name)],
                 parameters=types.Parameters(
                     columns=",".join(column.name for column in columns[name]),
-                    units=",".join(column.unit for column in columns[name]),
+                    units="; ".join(column.unit for column in columns[name]),
                     accepts=",".join(validation.DATATYPES),
                 ),
             )
@@ -225,6 +227,17 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             )
             for name in contract.OUTPUTS
         ]
+
+
+def _digest(folder: pathlib.Path) -> str:
+    """Return what identifies an artifact: its content-addressed name, else its manifest's digest.
+
+    Seldon's agent copies a folder to a place of its own, where it has another name.
+    """
+    if _CONTENT_ADDRESS.fullmatch(folder.name):
+        return folder.name
+    manifest = (folder / artifact.MANIFEST).read_bytes()
+    return f"manifest-sha256-{hashlib.sha256(manifest).hexdigest()}"
 
 
 def _rows(payload: types.InferenceRequest) -> int:

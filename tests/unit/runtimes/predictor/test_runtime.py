@@ -1,6 +1,7 @@
 """The runtime inside a real MLServer, over REST and gRPC."""
 
 import concurrent.futures
+import hashlib
 import json
 import math
 import pathlib
@@ -125,7 +126,20 @@ def test_an_answer_names_model_version_and_artifact(server: Server) -> None:
     assert answer["model_name"] == "linear-predictor_1"
     parameters = answer["parameters"]
     assert (parameters["model"], parameters["version"]) == ("linear-predictor", "1")
-    assert re.fullmatch("sha256:[0-9a-f]{64}", parameters["artifact"])
+    manifest = (server.artifacts / "linear" / "artifact.json").read_bytes()
+    digest = hashlib.sha256(manifest).hexdigest()
+    assert parameters["artifact"] == f"manifest-sha256-{digest}"
+
+
+def test_a_content_addressed_folder_is_named_in_the_answer(
+    server: Server, tmp_path: pathlib.Path
+) -> None:
+    folder = tmp_path / f"sha256-{'0a' * 32}"
+    shutil.copytree(server.artifacts / "linear", folder)
+    write_settings(server.repository, "addressed-predictor_1", folder)
+    assert server.load("addressed-predictor_1").status_code == 200
+    answer = server.http.post("/v2/models/addressed-predictor_1/infer", json=body())
+    assert answer.json()["parameters"]["artifact"] == folder.name
 
 
 def test_only_the_outputs_that_are_asked_for_come_back(server: Server) -> None:
