@@ -1,0 +1,86 @@
+"""Run the mesh: `python -m infra.local.mesh CONFIG.json`, see `settings.Settings`."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp  # type: ignore[import-not-found] # comes with MLServer, not here
+import uvicorn
+import uvloop  # type: ignore[import-not-found] # comes with MLServer, not here
+
+from infra.local.mesh import settings as mesh_settings
+from infra.local.mesh.gateway import Gateway
+from infra.local.mesh.http import Api
+from infra.local.mesh.model_server_client import ModelServerClient
+from infra.local.mesh.objects import Objects
+from infra.local.mesh.reconciler import Reconciler
+from infra.local.mesh.store import Store, StoreError
+
+ARGUMENTS = 2
+
+
+async def serve(settings: mesh_settings.Settings) -> None:
+    """Serve until told to stop."""
+    store = Store(settings.database)
+    settings.repository.mkdir(parents=True, exist_ok=True)
+    async with aiohttp.ClientSession() as session:
+        gateway = Gateway(settings, session)
+        objects = Objects(store, settings.namespace, settings.capabilities)
+        reconciler = Reconciler(
+            settings, store, objects, gateway, ModelServerClient(settings, session)
+        )
+        objects.follow(reconciler)
+        api = Api(
+            objects,
+            reconciler,
+            gateway,
+            namespace=settings.namespace,
+            max_object_bytes=settings.max_object_bytes,
+        )
+
+        @contextlib.asynccontextmanager
+        async def lifespan(_: Any) -> AsyncIterator[None]:
+            reconciler.start()
+            running = asyncio.create_task(reconciler.run())
+            yield
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+        await uvicorn.Server(
+            uvicorn.Config(
+                api.app(lifespan),
+                host=mesh_settings.HOST,
+                port=settings.ports.mesh,
+                access_log=False,
+                log_level="warning",
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+            )
+        ).serve()
+    store.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Read the settings and serve."""
+    if len(arguments) != ARGUMENTS:
+        sys.stderr.write("usage: python -m infra.local.mesh CONFIG.json\n")
+        return 2
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    settings = mesh_settings.read(mesh_settings.Settings, Path(arguments[1]))
+    try:
+        uvloop.run(serve(settings))
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

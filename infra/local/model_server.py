@@ -1,0 +1,364 @@
+"""MLServer in one process, with what Seldon's agent does around it.
+
+Run it with `python -m infra.local.model_server CONFIG.json`,
+see `infra.local.mesh.settings.ModelServerSettings`.
+
+- The header `seldon-internal-model` says which model a request is for, whatever its path says.
+- A model's failure is told as MLServer's worker processes tell it: `builtins.ValueError: …`.
+- A model that cannot be loaded is told with its reason, and does not stop the others.
+- Nothing but models and health is reachable through the gateway.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop  # type: ignore[import-not-found] # comes with MLServer, not here
+from grpc import StatusCode, aio
+from mlserver.batching import load_batching
+from mlserver.errors import MLServerError
+from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from mlserver.grpc.interceptors import PromServerInterceptor
+from mlserver.grpc.model_repository import ModelRepositoryServicer
+from mlserver.grpc.model_repository_pb2_grpc import add_ModelRepositoryServiceServicer_to_server
+from mlserver.grpc.servicers import InferenceServicer
+from mlserver.handlers import DataPlane, ModelRepositoryHandlers
+from mlserver.logging import configure_logger
+from mlserver.metrics import MetricsServer
+from mlserver.model import MLModel
+from mlserver.parallel.errors import WorkerError
+from mlserver.registry import MultiModelRegistry
+from mlserver.repository.repository import ModelRepository
+from mlserver.rest import RESTServer
+from mlserver.settings import ModelSettings, Settings
+
+from infra.local.mesh import envoy
+from infra.local.mesh import settings as mesh_settings
+from infra.local.mesh.artifacts import SETTINGS_FILE
+from infra.local.mesh.gateway_requests import GatewayRequests
+
+logger = logging.getLogger(__name__)
+
+ARGUMENTS = 2
+
+Listing = list[ModelSettings]
+
+
+class LoadFailed(MLServerError):  # type: ignore[misc] # noqa: N818 - untyped; named as MLServer's
+    """A model could not be loaded, with the reason."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"model {name} could not be loaded: {reason}", 500)
+
+
+class Repository(ModelRepository):  # type: ignore[misc] # MLServer is not typed
+    """The folders that the mesh writes, one a model version."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def list(self) -> Listing:
+        """Read the settings of all models, without those that cannot be read."""
+        found = []
+        for path in sorted(self._root.glob(f"*/{SETTINGS_FILE}")):
+            try:
+                found.append(_model_settings(path))
+            except Exception:  # one model's settings must not hide the others
+                logger.exception("%s cannot be read", path)
+        return found
+
+    async def find(self, name: str) -> Listing:
+        """Read the settings of one model."""
+        return [_model_settings(self._root / name / SETTINGS_FILE)]
+
+
+class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
+    """Inference, with failures told as MLServer's worker processes tell them."""
+
+    def __init__(self, settings: Settings, registry: MultiModelRegistry) -> None:
+        super().__init__(settings=settings, model_registry=registry)
+        self.loaded_repository = False
+
+    async def live(self) -> bool:
+        """Say whether the repository has been gone through once."""
+        return self.loaded_repository
+
+    async def ready(self) -> bool:
+        """Say whether the repository has been gone through, and every model can answer."""
+        return self.loaded_repository and bool(await super().ready())
+
+    @contextlib.asynccontextmanager
+    async def _infer_contextmanager(
+        self, name: str, version: str | None = None
+    ) -> AsyncIterator[MLModel]:
+        async with super()._infer_contextmanager(name, version) as model:
+            try:
+                yield model
+            except Exception as error:
+                raise WorkerError(error) from error
+
+
+class Handlers(ModelRepositoryHandlers):  # type: ignore[misc] # MLServer is not typed
+    """The repository API, with reasons for failures."""
+
+    async def load(self, name: str) -> bool:
+        """Load a model. Raises `LoadFailed` with the reason."""
+        try:
+            await super().load(name)
+            model = await self._model_registry.get_model(name)
+        except Exception as error:
+            kind = f"{type(error).__module__}.{type(error).__qualname__}"
+            raise LoadFailed(name, f"{kind}: {error}") from error
+        if not model.ready:
+            await self._model_registry.unload(name)
+            raise LoadFailed(name, "its load() did not return True")
+        return True
+
+
+class Rest(RESTServer):  # type: ignore[misc] # MLServer is not typed
+    """MLServer's REST server behind `GatewayRequests`."""
+
+    def __init__(
+        self,
+        own: mesh_settings.ModelServerSettings,
+        settings: Settings,
+        plane: Plane,
+        handlers: Handlers,
+    ) -> None:
+        super().__init__(settings, plane, handlers)
+        self._own = own
+
+    def _get_config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            GatewayRequests(self._app, self._own.max_request_bytes),
+            host=self._settings.host,
+            port=self._settings.http_port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=self._own.keep_alive,
+            timeout_graceful_shutdown=5,
+            backlog=2048,
+        )
+
+
+class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
+    """gRPC inference: the model that the gateway names, and the request's id in the trailers."""
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Answer one inference request."""
+        internal = _begin(context)
+        if internal:
+            request.model_name, request.model_version = internal, ""
+        return await super().ModelInfer(request, context)
+
+    async def ModelStreamInfer(  # noqa: N802 - gRPC's name
+        self, requests_stream: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[Any]:
+        """Answer a stream of inference requests."""
+        internal = _begin(context)
+
+        async def renamed() -> AsyncIterator[Any]:
+            async for request in requests_stream:
+                if internal:
+                    request.model_name, request.model_version = internal, ""
+                yield request
+
+        async for response in super().ModelStreamInfer(renamed(), context):
+            yield response
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Describe a model."""
+        internal = _begin(context)
+        if internal:
+            request.name, request.version = internal, ""
+        return await super().ModelMetadata(request, context)
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Say whether a model can answer."""
+        internal = _begin(context)
+        if internal:
+            request.name, request.version = internal, ""
+        try:
+            return await super().ModelReady(request, context)
+        except MLServerError as error:
+            await context.abort(StatusCode.NOT_FOUND, str(error))
+
+    async def RepositoryIndex(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """List the repository, for this machine only."""
+        await _refuse_through_gateway(context)
+        return await super().RepositoryIndex(request, context)
+
+    async def RepositoryModelLoad(  # noqa: N802 - gRPC's name
+        self, request: Any, context: Any
+    ) -> Any:
+        """Load a model, for this machine only."""
+        await _refuse_through_gateway(context)
+        return await super().RepositoryModelLoad(request, context)
+
+    async def RepositoryModelUnload(  # noqa: N802 - gRPC's name
+        self, request: Any, context: Any
+    ) -> Any:
+        """Unload a model, for this machine only."""
+        await _refuse_through_gateway(context)
+        return await super().RepositoryModelUnload(request, context)
+
+    def _SetTrailingMetadata(self, result: Any, context: Any) -> None:  # noqa: N802 - overrides
+        before = context.trailing_metadata()
+        super()._SetTrailingMetadata(result, context)
+        context.set_trailing_metadata((*before, *context.trailing_metadata()))
+
+
+class Grpc:
+    """MLServer's gRPC services."""
+
+    def __init__(self, settings: Settings, plane: Plane, handlers: Handlers) -> None:
+        limit = settings.grpc_max_message_length
+        self._server = aio.server(
+            interceptors=[PromServerInterceptor(enable_handling_time_histogram=True)],
+            options=[
+                ("grpc.max_send_message_length", limit),
+                ("grpc.max_receive_message_length", limit),
+            ],
+        )
+        add_GRPCInferenceServiceServicer_to_server(Servicer(plane, handlers), self._server)
+        add_ModelRepositoryServiceServicer_to_server(
+            ModelRepositoryServicer(handlers), self._server
+        )
+        self._address = f"{settings.host}:{settings.grpc_port}"
+
+    async def start(self) -> None:
+        """Serve until stopped."""
+        if not self._server.add_insecure_port(self._address):
+            raise OSError(f"{self._address} is taken")
+        await self._server.start()
+        await self._server.wait_for_termination()
+
+    async def stop(self) -> None:
+        """Finish what is running, and stop."""
+        await self._server.stop(grace=5)
+
+
+class ModelServer:
+    """MLServer's parts, put together for one process."""
+
+    def __init__(self, own: mesh_settings.ModelServerSettings) -> None:
+        limit = own.max_request_bytes
+        self._settings = Settings(
+            debug=False,
+            host=mesh_settings.HOST,
+            http_port=own.ports.mlserver_http,
+            grpc_port=own.ports.mlserver_grpc,
+            metrics_port=own.ports.mlserver_metrics,
+            grpc_max_message_length=limit,
+            server_name=own.server_name,
+            parallel_workers=0,
+            # Compressing answers costs more than sending them on one machine.
+            gzip_enabled=False,
+            model_repository_root=str(own.repository),
+        )
+        configure_logger(self._settings)
+        self._repository = Repository(own.repository)
+        registry = MultiModelRegistry(
+            on_model_load=[self._add_handlers, load_batching],
+            on_model_reload=[self._replace_handlers],
+            on_model_unload=[self._remove_handlers],
+        )
+        self._plane = Plane(self._settings, registry)
+        self._handlers = Handlers(repository=self._repository, model_registry=registry)
+        self._rest = Rest(own, self._settings, self._plane, self._handlers)
+        self._grpc = Grpc(self._settings, self._plane, self._handlers)
+        self._metrics = MetricsServer(self._settings)
+
+    async def serve(self) -> None:
+        """Serve until told to stop; load what the repository holds first."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+            loop.add_signal_handler(number, lambda: loop.create_task(self.stop()))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rest.start())
+            group.create_task(self._grpc.start())
+            group.create_task(self._metrics.start())
+            group.create_task(self._load_repository())
+
+    async def stop(self) -> None:
+        """Finish what is running, and stop."""
+        await self._grpc.stop()
+        await self._rest.stop()
+        await self._metrics.stop()
+
+    async def _load_repository(self) -> None:
+        for settings in await self._repository.list():
+            try:
+                await self._handlers.load(settings.name)
+            except LoadFailed:
+                logger.exception("loading at start")
+        self._plane.loaded_repository = True
+
+    async def _add_handlers(self, model: MLModel) -> MLModel:
+        return await self._rest.add_custom_handlers(model)
+
+    async def _remove_handlers(self, model: MLModel) -> MLModel:
+        return await self._rest.delete_custom_handlers(model)
+
+    async def _replace_handlers(self, old: MLModel, new: MLModel) -> MLModel:
+        await self._rest.add_custom_handlers(new)
+        await self._rest.delete_custom_handlers(old)
+        return new
+
+
+def _model_settings(path: Path) -> ModelSettings:
+    """Read a model's settings as the mesh wrote them.
+
+    Code that lies beside the artifact is imported from there, as MLServer does,
+    which reloads it each time; a runtime that is installed is imported once.
+    """
+    document = json.loads(path.read_bytes())
+    artifact = Path(document.pop("_artifact"))
+    root = str(document["implementation"]).partition(".")[0]
+    if (artifact / f"{root}.py").exists() or (artifact / root).is_dir():
+        document["_source"] = str(artifact / SETTINGS_FILE)
+    return ModelSettings.model_validate(document)
+
+
+def _begin(context: Any) -> str:
+    """Read which model the gateway names, and send the request's id back."""
+    internal = ""
+    for key, value in context.invocation_metadata():
+        if key == envoy.INTERNAL_HEADER:
+            internal = value
+        elif key == "x-request-id":
+            context.set_trailing_metadata(((key, value),))
+    return internal
+
+
+async def _refuse_through_gateway(context: Any) -> None:
+    if any(key == envoy.INTERNAL_HEADER for key, _ in context.invocation_metadata()):
+        await context.abort(StatusCode.UNIMPLEMENTED, "not reachable through the gateway")
+
+
+def main(arguments: list[str]) -> int:
+    """Read the settings and serve."""
+    if len(arguments) != ARGUMENTS:
+        sys.stderr.write("usage: python -m infra.local.model_server CONFIG.json\n")
+        return 2
+    own = mesh_settings.read(mesh_settings.ModelServerSettings, Path(arguments[1]))
+    own.repository.mkdir(parents=True, exist_ok=True)
+
+    async def run() -> None:
+        await ModelServer(own).serve()
+
+    uvloop.run(run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
