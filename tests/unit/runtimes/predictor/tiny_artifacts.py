@@ -58,7 +58,7 @@ def linear(folder: pathlib.Path) -> None:
 
 
 def lightgbm(folder: pathlib.Path) -> None:
-    """log volatility = -3 where features[0] < 0, else -1; the direction is 0.25 or 0.75."""
+    """log volatility = 0.5 + (-3.5 where features[0] < 0, else -1.5); direction 0.25 or 0.75."""
     import lightgbm as lgb  # noqa: PLC0415  # one kind's library
 
     folder.mkdir(parents=True)
@@ -66,7 +66,7 @@ def lightgbm(folder: pathlib.Path) -> None:
     features = rng.normal(size=(400, len(FEATURES)))
     high = features[:, 0] > 0
     for name, low_value, high_value in (
-        ("log_volatility", -3.0, -1.0),
+        ("log_volatility", -3.5, -1.5),
         ("direction", 0.25, 0.75),
     ):
         data = lgb.Dataset(
@@ -75,7 +75,9 @@ def lightgbm(folder: pathlib.Path) -> None:
         options = {"objective": "l2", "num_leaves": 2, "learning_rate": 1.0, "verbose": -1}
         booster = lgb.train(options, data, num_boost_round=1)
         booster.save_model(str(folder / f"{name}.txt"))
-    manifest(folder, "lightgbm", ["log_volatility.txt", "direction.txt"], {})
+    line = {"intercept": 0.5, "coefficients": {}}
+    (folder / "line.json").write_text(json.dumps(line))
+    manifest(folder, "lightgbm", ["line.json", "log_volatility.txt", "direction.txt"], {})
 
 
 def onnx(folder: pathlib.Path) -> None:
