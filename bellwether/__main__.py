@@ -1,0 +1,229 @@
+"""`bellwether`: the one command, on a laptop and in CI."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import typing
+
+import pydantic
+import rich.markup
+import rich.table
+import typer
+
+from bellwether import environment, setup, steps
+from infra import paths, settings
+from infra.local import toolchain
+
+if typing.TYPE_CHECKING:
+    from bellwether import status as status_module
+
+app = typer.Typer(
+    help="Model serving as code for financial forecasts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StackOption = typing.Annotated[
+    str, typer.Option("--stack", "-s", envvar="BELLWETHER_STACK", help="The stack to act on.")
+]
+JsonOption = typing.Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DataOption = typing.Annotated[
+    pathlib.Path | None,
+    typer.Option("--data", help="A folder of OHLCV CSV files, one a symbol, instead of the built-in data."),
+]
+
+
+def _print_json(value: typing.Any) -> None:
+    if isinstance(value, pydantic.BaseModel):
+        value = value.model_dump(mode="json")
+    print(json.dumps(value, indent=2, default=str))  # noqa: T201  results go to standard output
+
+
+@app.command("setup")
+def setup_command() -> None:
+    """Install what the local environment needs and does not find; `up` does this by itself."""
+    setup.install(training=True)
+
+
+@app.command()
+def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
+    """Bring the environment up: install, train, start, declare, and say what is there."""
+    from bellwether import status, training  # noqa: PLC0415  a command loads what it uses: --help stays quick
+
+    selected = environment.Stack(stack)
+    wanted = selected.settings()
+    trained = training.trained(wanted.data, wanted.seed)
+    setup.install(training=trained is None)
+    if trained is None:
+        _train(wanted.data, wanted.seed)
+    change = environment.up(selected)
+    current = status.read(selected)
+    if json_:
+        _print_json({"changes": change.counts, "status": current.model_dump(mode="json")})
+        return
+    steps.console.print(status.table(current))
+    ports = wanted.ports
+    steps.console.print(
+        f"predictions  http://127.0.0.1:{ports.gateway}/v2/models/<model>/infer\n"
+        f"objects      http://127.0.0.1:{ports.mesh}/apis/mlops.seldon.io/v1alpha1/namespaces/{wanted.namespace}\n"
+        f"metrics      http://127.0.0.1:{ports.prometheus}\n\n"
+        "Next: [bold]uv run bellwether predict --symbol SPX[/]\n"
+        "      [bold]uv run bellwether load --users 20 --duration 30s[/]"
+    )
+
+
+@app.command()
+def preview(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
+    """Say what `up` would change, compared with what really runs."""
+    change = environment.preview(environment.Stack(stack))
+    if json_:
+        _print_json({"changes": change.counts, "steps": change.steps})
+        return
+    if change.empty:
+        steps.console.print("Nothing to change.")
+        return
+    shown = rich.table.Table()
+    for heading in ("would", "what", "because of"):
+        shown.add_column(heading, overflow="fold")
+    for operation, what, properties in change.steps:
+        shown.add_row(operation, what, ", ".join(properties))
+    steps.console.print(shown)
+
+
+@app.command()
+def down(stack: StackOption = environment.DEFAULT_STACK) -> None:
+    """Take the environment down: no process and no port stays, data does."""
+    environment.down(environment.Stack(stack))
+
+
+@app.command("status")
+def status_command(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
+    """Say what every part does right now. Exit code 1 if not all of it serves."""
+    from bellwether import status  # noqa: PLC0415  a command loads what it uses
+
+    current: status_module.Status = status.read(environment.Stack(stack))
+    if json_:
+        _print_json(current)
+    elif len(current.components) == 1:
+        steps.console.print("Nothing runs. `make up` brings the environment up.")
+    else:
+        steps.console.print(status.table(current))
+    raise typer.Exit(0 if current.serving else 1)
+
+
+@app.command("predict")
+def predict_command(
+    symbol: typing.Annotated[str, typer.Option(help="The symbol to forecast, such as SPX.")],
+    model: typing.Annotated[
+        str | None, typer.Option(help="Ask this model instead of the experiment.")
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Forecast from the newest data of a symbol, through the gateway."""
+    from bellwether import predict  # noqa: PLC0415  a command loads what it uses
+
+    target = model or f"{predict.EXPERIMENT}.experiment"
+    found = predict.predict(environment.Stack(stack), symbol, target)
+    if json_:
+        _print_json(found)
+        return
+    shown = rich.table.Table(show_header=False, title=f"{found.symbol} on {found.date}", title_justify="left")
+    shown.add_row("volatility, next 5 days", f"{found.volatility:.1%} a year")
+    shown.add_row("interval", f"{found.interval[0]:.1%} to {found.interval[1]:.1%}")
+    shown.add_row("rises tomorrow", f"{found.direction:.1%}")
+    shown.add_row("answered by", f"{found.model} ({found.route})")
+    shown.add_row("request", found.request_id)
+    shown.add_row("took", f"{found.milliseconds:.1f} ms")
+    steps.console.print(shown)
+
+
+@app.command()
+def train(
+    data: DataOption = None,
+    seed: typing.Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Train the models whose code or data changed."""
+    wanted = environment.Stack(stack).settings()
+    setup.install(training=True)
+    arguments = ["--json"] if json_ else []
+    _train(data or wanted.data, wanted.seed if seed is None else seed, *arguments)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def evaluate(
+    context: typer.Context,
+    data: DataOption = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Walk forward through the data and print each model's errors with their intervals."""
+    from bellwether import training  # noqa: PLC0415  a command loads what it uses
+
+    wanted = environment.Stack(stack).settings()
+    setup.install(training=True)
+    arguments = [*(["--json"] if json_ else []), *context.args]
+    _child(training.evaluation_command(toolchain.python_of("training"), data or wanted.data, *arguments))
+
+
+@app.command("test")
+def test_command(
+    tier: typing.Annotated[
+        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
+    ] = None,
+) -> None:
+    """Run everything that CI checks, with one closing count."""
+    from bellwether import checks, training  # noqa: PLC0415  a command loads what it uses
+
+    unknown = set(tier or ()) - set(checks.TIERS)
+    if unknown:
+        raise settings.SettingsError(f"unknown tier {', '.join(unknown)}; known: {', '.join(checks.TIERS)}")
+    chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
+    wanted = environment.Stack("test").settings()
+    setup.install(training=True)
+    if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
+        _train(wanted.data, wanted.seed)
+    raise typer.Exit(0 if checks.run(chosen) else 1)
+
+
+def _train(data: pathlib.Path | None, seed: int, *arguments: str) -> None:
+    from bellwether import training  # noqa: PLC0415  a command loads what it uses
+
+    _child(training.training_command(toolchain.python_of("training"), data, seed, *arguments))
+
+
+def _child(command: list[str]) -> None:
+    """Run a command of another environment in this terminal; its failure is ours."""
+    ended = subprocess.run(command, cwd=paths.ROOT, check=False)
+    if ended.returncode:
+        raise typer.Exit(ended.returncode)
+
+
+def main() -> None:
+    """Run the command line; what is wrong is said in one message, without a traceback."""
+    from bellwether import predict  # noqa: PLC0415  names an error type only
+    from models import sources  # noqa: PLC0415  names an error type only
+
+    known = (
+        settings.SettingsError,
+        setup.SetupError,
+        toolchain.MissingToolError,
+        environment.EnvironmentFailedError,
+        predict.PredictionError,
+    )
+    try:
+        app()
+    except known as error:
+        steps.console.print(f"[red]error:[/] {rich.markup.escape(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        steps.console.print("interrupted; run the same command again to go on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

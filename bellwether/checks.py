@@ -1,0 +1,71 @@
+"""`make test`: lint, types and the tiers of tests, with one closing count."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree  # pytest's own report, read back at once
+
+from bellwether import steps
+from infra import paths
+from infra.local import toolchain
+
+SOURCES = ("bellwether", "infra", "loadtests", "models", "runtimes", "tests")
+
+_COMMANDS = {
+    "lint": (("ruff", "check", *SOURCES), ("ruff", "format", "--check", *SOURCES)),
+    "types": (("mypy",),),
+}
+_TESTS = {"unit": ("tests/unit",), "stack": ("tests/stack", "tests/conformance")}
+TIERS = (*_COMMANDS, *_TESTS)
+
+
+def run(tiers: tuple[str, ...]) -> bool:
+    """Run tiers one after another, show their output, and print the closing count.
+
+    Returns:
+        Whether nothing failed.
+
+    """
+    passed = failed = skipped = 0
+    environment = {
+        **os.environ,
+        "BELLWETHER_SERVING_PYTHON": str(toolchain.python_of("serving")),
+        "BELLWETHER_TRAINING_PYTHON": str(toolchain.python_of("training")),
+    }
+    for tier in tiers:
+        started = time.monotonic()
+        if tier in _COMMANDS:
+            results = [_command(command, environment) for command in _COMMANDS[tier]]
+            counts = (results.count(True), results.count(False), 0)
+        else:
+            counts = _pytest(_TESTS[tier], environment)
+        passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
+        steps.console.print(f"{tier}: {time.monotonic() - started:.0f} s")
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)  # noqa: T201  the closing count is a result
+    return failed == 0 and passed > 0
+
+
+def _command(command: tuple[str, ...], environment: dict[str, str]) -> bool:
+    program = pathlib.Path(sys.prefix) / "bin" / command[0]
+    steps.console.print(f"$ {' '.join(command)}")
+    return subprocess.run([program, *command[1:]], cwd=paths.ROOT, env=environment, check=False).returncode == 0
+
+
+def _pytest(folders: tuple[str, ...], environment: dict[str, str]) -> tuple[int, int, int]:
+    with tempfile.TemporaryDirectory() as temporary:
+        report = pathlib.Path(temporary) / "report.xml"
+        command = ("pytest", "-q", *folders, f"--junit-xml={report}", "--durations=10")
+        good = _command(command, environment)
+        if not report.exists():
+            return 0, 1, 0
+        suite = next(iter(ElementTree.parse(report).getroot()))  # noqa: S314  written by pytest a moment ago
+        total, failures, errors, skipped = (
+            int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")
+        )
+        failed = failures + errors
+        if not good and failed == 0:
+            failed = 1  # pytest itself failed, such as on a test that could not be collected
+        return max(total - failures - errors - skipped, 0), failed, skipped

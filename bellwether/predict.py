@@ -1,0 +1,98 @@
+"""One real forecast, asked as any client would ask: the newest data of a symbol, over HTTP, at the gateway."""
+
+import time
+import typing
+
+import httpx
+import pydantic
+
+from bellwether import environment
+from models import requests
+from runtimes import contract
+
+EXPERIMENT = "financial-mab-experiment"
+
+
+class PredictionError(Exception):
+    """No forecast came back; the message says why and what to do."""
+
+
+class Prediction(pydantic.BaseModel):
+    """A forecast, and who made it."""
+
+    symbol: str
+    date: str
+    """The day that the forecast is made on; its data is the newest that it uses."""
+    volatility: float
+    """Annualised, over the next five trading days."""
+    direction: float
+    """Probability that the next close is above this one."""
+    interval: tuple[float, float]
+    """For `volatility`, at the model's stated level."""
+    model: str
+    """The arm that answered."""
+    route: str
+    request_id: str
+    milliseconds: float
+
+
+def predict(stack: environment.Stack, symbol: str, target: str) -> Prediction:
+    """Ask `target` (`<model>` or `<experiment>.experiment`) for a forecast of `symbol`.
+
+    Raises:
+        PredictionError: the gateway is away, or refuses; the message says why.
+
+    """
+    settings = stack.settings()
+    request = requests.latest(symbol, settings.data)
+    body = {
+        "inputs": [
+            _tensor(contract.FEATURES, request.features[None, :]),
+            _tensor(contract.HISTORY, request.history[None, :, :]),
+        ]
+    }
+    gateway = f"http://127.0.0.1:{settings.ports.gateway}"
+    try:
+        with httpx.Client(base_url=gateway, timeout=30) as client:
+            started = time.perf_counter()
+            answer = client.post(
+                f"/v2/models/{target}/infer", json=body, headers={"seldon-model": target}
+            )
+            elapsed = (time.perf_counter() - started) * 1000
+    except httpx.TransportError as error:
+        raise PredictionError(
+            f"{gateway} does not answer ({error}): `make up` brings the environment up, "
+            "`uv run bellwether status` says what is wrong"
+        ) from error
+    if answer.is_error:
+        raise PredictionError(f"{target} answers {answer.status_code}: {_message(answer)}")
+    document = answer.json()
+    outputs = {output["name"]: output["data"] for output in document["outputs"]}
+    route = answer.headers["x-seldon-route"]
+    return Prediction(
+        symbol=request.symbol,
+        date=str(request.date),
+        volatility=outputs[contract.VOLATILITY][0],
+        direction=outputs[contract.DIRECTION][0],
+        interval=(outputs[contract.INTERVAL][0], outputs[contract.INTERVAL][1]),
+        model=route.strip(":").rpartition("_")[0],
+        route=route,
+        request_id=answer.headers["x-request-id"],
+        milliseconds=elapsed,
+    )
+
+
+def _tensor(name: str, values: typing.Any) -> dict[str, typing.Any]:
+    return {
+        "name": name,
+        "shape": list(values.shape),
+        "datatype": "FP64",
+        "data": values.ravel().tolist(),
+    }
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:500] or "no reason is given"

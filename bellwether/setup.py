@@ -1,0 +1,201 @@
+"""Setting a machine up: what the local environment needs and does not find is installed once and cached."""
+
+import collections.abc
+import concurrent.futures
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from bellwether import steps
+from infra import paths, versions
+from infra.local import toolchain
+
+
+class SetupError(Exception):
+    """Something is missing and cannot be installed here; the message names it and the command."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One thing to install."""
+
+    title: str
+    present: collections.abc.Callable[[], bool]
+    install: collections.abc.Callable[[], None]
+
+
+def install(*, training: bool) -> None:
+    """Install what is missing, side by side, each with a line of its own.
+
+    Args:
+        training: whether the training environment (5 GB) is needed now.
+
+    Raises:
+        SetupError: something cannot be installed; the others were.
+
+    """
+    parts = [
+        Part("serving environment", lambda: toolchain.complete("serving"), _environment("serving")),
+        Part("Kafka", lambda: toolchain.kafka_jars().exists(), _kafka),
+        Part("Prometheus", lambda: toolchain.prometheus() is not None, _debian("prometheus")),
+        Part(
+            "Valkey's exporter",
+            lambda: toolchain.valkey_exporter() is not None,
+            _debian("prometheus-redis-exporter"),
+        ),
+        Part("Pulumi CLI", lambda: toolchain.pulumi() is not None, _pulumi),
+    ]
+    if training:
+        complete = lambda: toolchain.complete("training")  # noqa: E731  as the others above
+        parts.insert(0, Part("training environment", complete, _environment("training")))
+    missing = [part for part in parts if not part.present()]
+    if not missing:
+        return
+    _check_base_tools(missing)
+    with (
+        steps.step("toolchain") as step,
+        _only_one("setup"),
+        concurrent.futures.ThreadPoolExecutor(len(missing)) as pool,
+    ):
+        step.total(len(missing))
+        running = {pool.submit(_install_once, part): part for part in missing}
+        titles = [part.title for part in missing]
+        step.describe(", ".join(titles))
+        problems = []
+        for future in concurrent.futures.as_completed(running):
+            title = running[future].title
+            titles.remove(title)
+            step.advance()
+            step.describe(", ".join(titles))
+            error = future.exception()
+            if error is None:
+                steps.console.print(f"  [green]✓[/] {title}")
+            elif isinstance(error, SetupError | subprocess.CalledProcessError | OSError):
+                problems.append(f"{title}: {_explained(error)}")
+            else:
+                raise error
+        if problems:
+            raise SetupError("not everything could be installed:\n" + "\n".join(problems))
+
+
+def _install_once(part: Part) -> None:
+    if not part.present():  # another set-up may have brought it while this one waited
+        part.install()
+
+
+@contextlib.contextmanager
+def _only_one(name: str) -> collections.abc.Iterator[None]:
+    """Let one process at a time write into the cache; the lock goes with the process."""
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    with (paths.cache() / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_base_tools(missing: list[Part]) -> None:
+    titles = {part.title for part in missing}
+    wanted = {
+        "Pulumi CLI": ("go", "Go from Debian backports or the Go project, at least "
+                       f"{'.'.join(map(str, versions.GO_MINIMUM))}; "
+                       f"or the official pulumi {versions.PULUMI} on PATH"),
+        "Kafka": ("mvn", "`apt-get install maven openjdk-17-jdk-headless`"),
+        "Prometheus": ("apt-get", "a Debian system, or Prometheus "
+                       f"{'.'.join(map(str, versions.PROMETHEUS_MINIMUM))} on PATH"),
+    }
+    problems = [
+        f"  - `{program}` for {title}: needs {remedy}"
+        for title, (program, remedy) in wanted.items()
+        if title in titles and shutil.which(program) is None
+    ]
+    if shutil.which("java") is None:
+        problems.append("  - `java` for Kafka: `apt-get install openjdk-17-jre-headless`")
+    if problems:
+        raise SetupError("missing programs:\n" + "\n".join(problems))
+
+
+def _environment(group: str) -> collections.abc.Callable[[], None]:
+    def install() -> None:
+        folder = toolchain.environment(group)
+        command = [toolchain.uv(), "sync", "--quiet", "--frozen", "--no-install-project"]
+        command += ["--compile-bytecode", "--no-default-groups", "--group", group]
+        _run(command, cwd=paths.ROOT, UV_PROJECT_ENVIRONMENT=str(folder))
+        (folder / ".complete").touch()
+
+    return install
+
+
+def _kafka() -> None:
+    with _finished_folder(toolchain.kafka_jars().parent) as folder:
+        command = ["mvn", "-q", "-B", "-f", str(paths.ROOT / "tools" / "pom.xml")]
+        _run([*command, "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}"])
+
+
+def _pulumi() -> None:
+    module = "github.com/pulumi/pulumi"
+    version = f"-X {module}/sdk/v3/go/common/version.Version=v{versions.PULUMI}"
+    with _finished_folder(toolchain.built_pulumi().parent.parent) as folder:
+        command = ["go", "build", "-trimpath", "-ldflags", f"-s -w {version}"]
+        command += ["-o", str(folder / "bin" / "pulumi"), f"{module}/pkg/v3/cmd/pulumi"]
+        _run(command, cwd=paths.ROOT / "tools", GOFLAGS="-mod=readonly")
+
+
+def _debian(package: str) -> collections.abc.Callable[[], None]:
+    def install() -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            command = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-q", package]
+            try:
+                _run(command, cwd=pathlib.Path(temporary))
+            except subprocess.CalledProcessError:
+                # A fresh machine has no package lists yet; fetching them needs root.
+                _run([*_as_root(package), "apt-get", "update", "-q"])
+                _run(command, cwd=pathlib.Path(temporary))
+            archive = next(pathlib.Path(temporary).glob("*.deb"))
+            toolchain.debian_folder().mkdir(parents=True, exist_ok=True)
+            _run(["dpkg-deb", "-x", str(archive), str(toolchain.debian_folder())])
+
+    return install
+
+
+def _as_root(package: str) -> list[str]:
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo"):
+        return ["sudo", "-n"]
+    raise SetupError(f"run as root: `apt-get update && apt-get install {package}`")
+
+
+@contextlib.contextmanager
+def _finished_folder(target: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
+    """Give a temporary folder that becomes `target` once all went well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
+        folder = pathlib.Path(temporary) / target.name
+        folder.mkdir()
+        yield folder
+        if not target.exists():
+            folder.rename(target)
+
+
+def _run(command: list[str], cwd: pathlib.Path | None = None, **environment: str) -> None:
+    subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def _explained(error: BaseException) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        said = re.sub(r"\s+\n", "\n", f"{error.stderr or ''}{error.stdout or ''}").strip()
+        last = "\n".join(f"    {line}" for line in said.splitlines()[-8:])
+        return f"`{' '.join(map(str, error.cmd))}` failed with {error.returncode}:\n{last}"
+    return str(error)

@@ -1,0 +1,5 @@
+"""What Pulumi runs: settings -> catalogue -> target."""
+
+from infra import program
+
+program.run()

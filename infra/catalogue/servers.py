@@ -1,0 +1,12 @@
+"""The model servers and what they can run."""
+
+from infra import seldon
+
+MLSERVER = seldon.Server(
+    metadata=seldon.ObjectMeta(name="mlserver"),
+    spec=seldon.ServerSpec(
+        server_config="mlserver", extra_capabilities=("bellwether-predictor",), replicas=1
+    ),
+)
+
+SERVERS = (MLSERVER,)

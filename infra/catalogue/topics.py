@@ -1,0 +1,27 @@
+"""The Kafka topics of the environment's own records. Seldon's topics are Seldon's to make."""
+
+import dataclasses
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic."""
+
+    name: str
+    purpose: str
+    partitions: int = 1
+    retention_ms: int = 30 * _DAY_MS
+
+
+TOPICS = (
+    Topic("decisions", "which arm answered which request: id, arm, context"),
+    Topic("rewards", "what a prediction was worth, by its id"),
+    Topic("allocations", "each epoch's weights: the propensities", retention_ms=-1),
+    Topic("market-data", "bars as they arrive"),
+    Topic("news", "headlines and posts as they arrive"),
+    Topic("feature-monitoring", "each enriched request: time, features, counts"),
+    Topic("drift", "alerts of the drift detector"),
+    Topic("monitoring", "each prediction, and later what came true"),
+)

@@ -1,0 +1,32 @@
+"""Prometheus' configuration for the local environment: it scrapes every part."""
+
+import typing
+
+import yaml
+
+from infra import settings
+
+
+def configuration(ports: settings.Ports) -> str:
+    """Render `prometheus.yml`."""
+    targets = {
+        "envoy": (ports.gateway_admin, "/stats/prometheus"),
+        "kafka": (ports.kafka_metrics, "/metrics"),
+        "mesh": (ports.mesh, "/metrics"),
+        "mlserver": (ports.model_server_metrics, "/metrics"),
+        "prometheus": (ports.prometheus, "/metrics"),
+        "valkey": (ports.valkey_metrics, "/metrics"),
+    }
+    jobs: list[dict[str, typing.Any]] = [
+        {
+            "job_name": job,
+            "metrics_path": path,
+            "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+        }
+        for job, (port, path) in targets.items()
+    ]
+    document = {
+        "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
+        "scrape_configs": jobs,
+    }
+    return yaml.safe_dump(document, sort_keys=False)

@@ -1,0 +1,310 @@
+"""The catalogue on this machine: what the program registers for the local target."""
+
+import collections.abc
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import pulumi
+
+from infra import paths, seldon, settings
+from infra.catalogue import experiments, models, servers, topics
+from infra.local import kafka, prometheus, resources, toolchain
+from infra.local.mesh import envoy, settings as mesh_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Local:
+    """What the local target needs beside the catalogue."""
+
+    settings: settings.Settings
+    home: pathlib.Path
+    toolchain: toolchain.Toolchain
+    artifacts: collections.abc.Mapping[str, pathlib.Path]
+    """Folder under `models/` -> its trained artifact."""
+
+    @property
+    def mesh_endpoint(self) -> str:
+        """Where Seldon objects are applied."""
+        return f"http://127.0.0.1:{self.settings.ports.mesh}"
+
+    def ports(self, *names: str) -> dict[str, int]:
+        """Give ports by the key of the setting that moves them."""
+        return {
+            f"{settings.PROJECT}:ports.{name}": getattr(self.settings.ports, name) for name in names
+        }
+
+
+def declare(local: Local) -> None:
+    """Register everything."""
+    supervisor = resources.Supervisor("supervisor", str(local.home))
+    after = pulumi.ResourceOptions(depends_on=[supervisor])
+    broker = _kafka(local, after)
+    _valkey(local, after)
+    gateway = _serving(local, after)
+    _prometheus(local, after)
+    _topics(local, broker)
+    _objects(local, gateway)
+    for name, address in addresses(local.settings.ports).items():
+        pulumi.export(name, address)
+
+
+def addresses(ports: settings.Ports) -> dict[str, str]:
+    """What a person or a program connects to."""
+    return {
+        "gateway": f"http://127.0.0.1:{ports.gateway}",
+        "mesh": f"http://127.0.0.1:{ports.mesh}",
+        "prometheus": f"http://127.0.0.1:{ports.prometheus}",
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "valkey": f"127.0.0.1:{ports.valkey}",
+    }
+
+
+def _kafka(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
+    ports, folder = local.settings.ports, local.home / "kafka"
+    script = kafka.start_script(
+        local.toolchain.java,
+        local.toolchain.kafka_jars,
+        folder,
+        local.settings.kafka_heap_mb,
+        ports.kafka_metrics,
+    )
+    contents = {
+        "server.properties": kafka.properties(ports, folder / "data"),
+        "log4j.properties": kafka.LOG4J,
+        "metrics.yml": kafka.JMX_EXPORTER,
+        "start.sh": script,
+    }
+    return _process(
+        local,
+        "kafka",
+        command=["/bin/sh", str(folder / "start.sh")],
+        files={folder / name: content for name, content in contents.items()},
+        ports=local.ports("kafka", "kafka_controller", "kafka_metrics"),
+        readiness={"port": ports.kafka},
+        stop_seconds=30,
+        opts=after,
+    )
+
+
+def _valkey(local: Local, after: pulumi.ResourceOptions) -> None:
+    ports, folder = local.settings.ports, local.home / "valkey"
+    configuration = "\n".join(
+        [
+            "bind 127.0.0.1",
+            f"port {ports.valkey}",
+            f"dir {json.dumps(str(folder))}",
+            # A rewritten title overwrites the variables by which the process is known.
+            "set-proc-title no",
+            "appendonly yes",
+            "appendfsync everysec",
+            'save ""',
+            "",
+        ]
+    )
+    process = _process(
+        local,
+        "valkey",
+        command=[str(local.toolchain.valkey), str(folder / "valkey.conf")],
+        files={folder / "valkey.conf": configuration},
+        ports=local.ports("valkey"),
+        readiness={"port": ports.valkey, "send": "PING\r\n", "expect": "+PONG"},
+        opts=after,
+    )
+    _process(
+        local,
+        "valkey-exporter",
+        command=[
+            str(local.toolchain.valkey_exporter),
+            f"-web.listen-address=127.0.0.1:{ports.valkey_metrics}",
+            f"-redis.addr=redis://127.0.0.1:{ports.valkey}",
+        ],
+        ports=local.ports("valkey_metrics"),
+        readiness={"url": f"http://127.0.0.1:{ports.valkey_metrics}/health"},
+        opts=pulumi.ResourceOptions(depends_on=[process]),
+    )
+
+
+def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
+    """MLServer, the mesh that fills it, and Envoy in front."""
+    ports = local.settings.ports
+    given = mesh_settings.Ports(
+        gateway=ports.gateway,
+        envoy_admin=ports.gateway_admin,
+        mlserver_http=ports.model_server,
+        mlserver_grpc=ports.model_server_grpc,
+        mlserver_metrics=ports.model_server_metrics,
+        mesh=ports.mesh,
+    )
+    mesh = mesh_settings.Settings(
+        state_dir=local.home / "mesh",
+        ports=given,
+        namespace=local.settings.namespace,
+        max_request_bytes=local.settings.max_request_bytes,
+    )
+    server = mesh_settings.ModelServerSettings(
+        repository=mesh.repository,
+        ports=given,
+        max_request_bytes=local.settings.max_request_bytes,
+    )
+    python = str(local.toolchain.serving_python)
+    environment = {"PYTHONPATH": str(paths.ROOT)}
+    model_server = _process(
+        local,
+        "model-server",
+        command=[python, "-m", "infra.local.model_server", str(local.home / "mesh/model-server.json")],
+        files={local.home / "mesh/model-server.json": server.model_dump_json(indent=2)},
+        environment=environment,
+        ports=local.ports("model_server", "model_server_grpc", "model_server_metrics"),
+        readiness={"url": f"http://127.0.0.1:{ports.model_server}/v2/health/ready"},
+        triggers={"code": _code("runtimes", "infra/local/model_server.py", "infra/local/mesh/settings.py")},
+        opts=after,
+    )
+    mesh_process = _process(
+        local,
+        "mesh",
+        command=[python, "-m", "infra.local.mesh", str(local.home / "mesh/mesh.json")],
+        files={local.home / "mesh/mesh.json": mesh.model_dump_json(indent=2)},
+        environment=environment,
+        ports=local.ports("mesh"),
+        readiness={"url": f"http://127.0.0.1:{ports.mesh}/healthz"},
+        triggers={"code": _code("infra/local/mesh", "infra/seldon.py")},
+        opts=after,
+    )
+    return _process(
+        local,
+        "gateway",
+        command=[
+            str(local.toolchain.envoy),
+            "--config-path",
+            str(mesh.bootstrap),
+            "--log-level",
+            "warning",
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+        ],
+        files={mesh.bootstrap: json.dumps(envoy.bootstrap(mesh), indent=2)},
+        ports=local.ports("gateway", "gateway_admin"),
+        readiness={"url": f"http://127.0.0.1:{ports.gateway_admin}/ready"},
+        opts=pulumi.ResourceOptions(depends_on=[model_server, mesh_process]),
+    )
+
+
+def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
+    port, folder = local.settings.ports.prometheus, local.home / "prometheus"
+    configuration = prometheus.configuration(local.settings.ports)
+    _process(
+        local,
+        "prometheus",
+        command=[
+            str(local.toolchain.prometheus),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            "--storage.tsdb.retention.time=7d",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+        ],
+        files={folder / "prometheus.yml": configuration},
+        ports=local.ports("prometheus"),
+        readiness={"url": f"http://127.0.0.1:{port}/-/ready"},
+        opts=after,
+    )
+
+
+def _topics(local: Local, broker: resources.Process) -> None:
+    for topic in topics.TOPICS:
+        resources.Topic(
+            topic.name,
+            bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
+            partitions=topic.partitions,
+            configuration={"retention.ms": str(topic.retention_ms)},
+            opts=pulumi.ResourceOptions(depends_on=[broker]),
+        )
+
+
+def _objects(local: Local, gateway: resources.Process) -> None:
+    """Servers first, then models, then the experiments over them."""
+    declared_servers = [
+        _object(local, server, [gateway]) for server in servers.SERVERS
+    ]
+    declared_models = {
+        model.name: _object(local, _model(local, model), declared_servers)
+        for model in models.MODELS
+    }
+    for experiment in experiments.EXPERIMENTS:
+        arms = [declared_models[candidate.name] for candidate in experiment.spec.candidates]
+        _object(local, experiment, arms)
+
+
+def _model(local: Local, model: models.ServedModel) -> seldon.Model:
+    return seldon.Model(
+        metadata=seldon.ObjectMeta(name=model.name),
+        spec=seldon.ModelSpec(
+            storage_uri=f"file://{local.artifacts[model.artifact]}",
+            requirements=model.requirements,
+            memory=model.memory,
+        ),
+    )
+
+
+def _object(
+    local: Local,
+    thing: seldon.Model | seldon.Experiment | seldon.Server,
+    after: collections.abc.Sequence[pulumi.Resource],
+) -> resources.SeldonObject:
+    manifest = seldon.manifest(thing)
+    manifest["metadata"]["namespace"] = local.settings.namespace
+    return resources.SeldonObject(
+        manifest["metadata"]["name"],
+        endpoint=local.mesh_endpoint,
+        manifest=manifest,
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def _process(  # noqa: PLR0913  a process has this many sides, all named at the call site
+    local: Local,
+    name: str,
+    *,
+    command: list[str],
+    ports: dict[str, int],
+    readiness: dict[str, str | int],
+    files: collections.abc.Mapping[pathlib.Path, str] | None = None,
+    environment: dict[str, str] | None = None,
+    triggers: dict[str, str] | None = None,
+    stop_seconds: int = 10,
+    opts: pulumi.ResourceOptions,
+) -> resources.Process:
+    """Declare a process and the files that it reads; a changed file restarts it."""
+    declared = [
+        resources.File(f"{name}/{path.name}", str(path), content, opts=opts)
+        for path, content in (files or {}).items()
+    ]
+    digests = {
+        path.name: hashlib.sha256(content.encode()).hexdigest()
+        for path, content in (files or {}).items()
+    }
+    return resources.Process(
+        name,
+        home=str(local.home),
+        command=command,
+        environment=environment,
+        ports=ports,
+        readiness=readiness,
+        triggers={**(triggers or {}), **digests},
+        stop_seconds=stop_seconds,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=declared)),
+    )
+
+
+def _code(*places: str) -> str:
+    """Give a digest of source files, so that changed code restarts the process that runs it."""
+    digest = hashlib.sha256()
+    for place in places:
+        path = paths.ROOT / place
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(str(file.relative_to(paths.ROOT)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
