@@ -6,7 +6,6 @@ the mesh writes an edited `model-settings.json` that points to the artifact.
 
 import hashlib
 import json
-import os
 import shutil
 import urllib.parse
 from collections.abc import Mapping
@@ -110,7 +109,7 @@ def write(
     document = {**settings, "_artifact": str(source)}
     temporary = target / f".{SETTINGS_FILE}.new"
     temporary.write_text(json.dumps(document, indent=1))
-    os.replace(temporary, target / SETTINGS_FILE)
+    temporary.replace(target / SETTINGS_FILE)
 
 
 def remove(repository: Path, version: ModelVersion) -> None:

@@ -1,7 +1,7 @@
 """Envoy, from the mesh's side: write what it reads, and ask how far it is."""
 
 import asyncio
-import os
+import contextlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,8 +51,12 @@ class Gateway:
         return self._routes_acting
 
     def write_bootstrap(self) -> None:
-        """Write what Envoy is started with."""
-        _replace(self._settings.bootstrap, envoy.bootstrap(self._settings))
+        """Write what Envoy is started with, unless it is there."""
+        document, path = envoy.bootstrap(self._settings), self._settings.bootstrap
+        with contextlib.suppress(OSError, ValueError):
+            if pydantic_core.from_json(path.read_bytes()) == document:
+                return
+        _replace(path, document)
 
     def write_clusters(self, versions: Iterable[ModelVersion]) -> int:
         """Write the clusters if they differ, and say their version."""
@@ -164,4 +168,4 @@ def _replace(path: Path, document: dict[str, Any]) -> None:
     # Beside the watched folder: Envoy looks again at every name that moves within it.
     temporary = path.parent.parent / f".{path.name}.new"
     temporary.write_bytes(pydantic_core.to_json(document))
-    os.replace(temporary, path)
+    temporary.replace(path)

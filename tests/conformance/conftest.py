@@ -1,0 +1,65 @@
+"""Fixtures of the conformance suite.
+
+`pytest tests/conformance` starts mesh, MLServer and Envoy of its own.
+`--against URL` takes the gateway at a URL, `--mesh-url` and `--namespace` what belongs to it,
+`--apply kubectl` applies objects to the cluster that kubectl points to.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance import apply
+from tests.conformance import environment as environments
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption("--against", help="URL of the gateway to test (default: start one)")
+    group.addoption("--mesh-url", default="http://127.0.0.1:9020", help="URL of its mesh")
+    group.addoption("--namespace", default="bellwether", help="its namespace")
+    group.addoption("--apply", choices=("mesh", "kubectl"), default="mesh", help="how to apply")
+
+
+@pytest.fixture(scope="session")
+def environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[environments.Environment]:
+    against = request.config.getoption("--against", None)
+    if against:
+        yield environments.Environment(
+            against.rstrip("/"),
+            request.config.getoption("--mesh-url").rstrip("/"),
+            request.config.getoption("--namespace"),
+        )
+        return
+    with environments.started(tmp_path_factory.mktemp("environment")) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def applier(request: pytest.FixtureRequest, environment: environments.Environment) -> apply.Applier:
+    if request.config.getoption("--apply", "mesh") == "kubectl":
+        return apply.KubectlApplier(environment)
+    return apply.MeshApplier(environment)
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The artifacts of the recordings' models, as storage URIs by name."""
+    root: Path = tmp_path_factory.mktemp("artifacts")
+    write = environments.write_artifact
+    return {
+        folder.name: f"file://{folder}"
+        for folder in (
+            write(root / "mul10", factor=10),
+            write(root / "add10", term=10),
+            write(root / "mul2", factor=2),
+            write(root / "slow2", factor=2, load_delay=0.5),
+            write(root / "add1", term=1),
+            write(root / "bad", "Bad"),
+            write(root / "boom", "Boom"),
+            write(root / "unloadable", "Unloadable"),
+        )
+    }
