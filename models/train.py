@@ -8,10 +8,12 @@ import argparse
 import contextlib
 import json
 import pathlib
+import signal
 import sys
 import time
+import types
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import rich.console
 import rich.progress
@@ -32,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     source = sources.Source(options.data)
     started = time.perf_counter()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         names = discovery.select(options.only)
         with _progress(len(training.wanted(names))) as report:
@@ -48,6 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         rich.console.Console().print(_table(document))
     return 0
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> NoReturn:
+    """End a terminated run as Ctrl-C does, so that it takes its processes along."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,10 +90,15 @@ def _progress(total: int) -> Iterator[training.Report]:
     with rich.progress.Progress(*columns, console=console) as progress:
         task = progress.add_task("models", total=total)
 
+        running: list[str] = []
+
         def report(name: str, state: str) -> None:
-            progress.update(task, description=f"{state} {name}")
-            if state != "training":
+            if state == "training":
+                running.append(name)
+            else:
                 progress.advance(task)
+                running[:] = [other for other in running if other != name]
+            progress.update(task, description=f"training {', '.join(running)}")
 
         yield report
         progress.update(task, description="models are up to date")

@@ -1,12 +1,13 @@
-"""Trains what is not trained yet, one model after the other, members before what combines them."""
+"""Trains what is not trained yet, models side by side, members before what combines them."""
 
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import pathlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from runtimes.predictor import artifact
 
@@ -19,6 +20,7 @@ from . import (
     fitting,
     index,
     procedure,
+    processes,
     provenance,
     sources,
 )
@@ -49,30 +51,52 @@ def run(
     """Train `names` and their members on `source`; what is up to date stays as it is."""
     with _alone():
         origins = provenance.of_all(source, seed)
-        results: dict[str, Result] = {}
-        for name in wanted(names):
-            record = index.find(origins[name])
-            if record is None:
+        found = {name: index.find(origins[name]) for name in wanted(names)}
+        results = {
+            name: Result(record, trained=False)
+            for name, record in found.items()
+            if record is not None
+        }
+        for name in results:
+            report(name, "unchanged")
+        stale = [name for name, record in found.items() if record is None]
+        if stale:
+            # Once, and here: bad data is refused before any process starts.
+            dataset.load(source)
+        for combining in (False, True):
+            jobs = {
+                name: functools.partial(
+                    _train,
+                    source,
+                    origins[name],
+                    {member: results[member].record for member in discovery.members(name)},
+                )
+                for name in stale
+                if discovery.declared(name).combines is combining
+            }
+            for name in jobs:
                 report(name, "training")
-                members = {key: _member(results[key].record) for key in discovery.members(name)}
-                record = _train(source, origins[name], members)
+            for name, record in processes.run(jobs):
                 results[name] = Result(record, trained=True)
                 report(name, "trained")
-            else:
-                results[name] = Result(record, trained=False)
-                report(name, "unchanged")
-        return results
+        return {name: results[name] for name in found}
 
 
 def _train(
     source: sources.Source,
     origin: provenance.Provenance,
-    members: dict[str, fitting.Member],
+    members: Mapping[str, index.Record],
 ) -> index.Record:
     started = time.perf_counter()
     data = dataset.load(source)
     names = tuple(column.name for column in features.FEATURES)
-    trained = procedure.train(origin.model, data, names, seed=origin.seed, members=members)
+    trained = procedure.train(
+        origin.model,
+        data,
+        names,
+        seed=origin.seed,
+        members={name: _member(record) for name, record in members.items()},
+    )
     folder = artifacts.save(trained, data, source, origin)
     record = index.Record(
         key=origin.key,
