@@ -113,32 +113,31 @@ def _first(
     seed: int,
 ) -> fitting.Trained:
     """Fit on the older days; the ledger is empty, the interval not learnt yet."""
-    cut = _cut(data, rows)
-    older = rows[data.known[rows] < cut - EMBARGO]
-    newer = rows[data.date[rows] >= cut]
-    if min(len(older), len(newer)) < FEWEST_ROWS:
-        raise sources.DataError(
-            f"the data gives {len(older)} rows to fit on and {len(newer)} to hold out, "
-            f"at least {FEWEST_ROWS} of each are needed: give longer histories or more symbols"
-        )
+    older, newer = split(data, rows)
     nothing = np.array([])
     return fitting.Trained(
         name=name,
         fitted=_fit(name, fitting.Task(sample=sample(data, feature_names, older), seed=seed)),
         interval=calibration.NOT_LEARNT,
         ledger=fitting.Ledger(np.array([], dtype=np.intp), nothing, nothing),
-        until=cut,
+        until=data.date[newer].min(),
     )
 
 
-def _cut(data: dataset.Dataset, rows: dataset.Rows) -> np.datetime64:
+def split(data: dataset.Dataset, rows: dataset.Rows) -> tuple[dataset.Rows, dataset.Rows]:
+    """Give the rows to fit on first, and those to hold out; raise DataError if they are few."""
     dates = np.unique(data.date[rows])
-    if len(dates) == 0:
+    older = newer = rows[:0]
+    if len(dates):
+        cut = dates[int(len(dates) * (1 - HELD_OUT))]
+        older = rows[data.known[rows] < cut - EMBARGO]
+        newer = rows[data.date[rows] >= cut]
+    if min(len(older), len(newer)) < FEWEST_ROWS:
         raise sources.DataError(
-            "no day of the data has both a complete past and a known future: give longer histories"
+            f"the data gives {len(older)} rows to fit on and {len(newer)} to hold out, "
+            f"at least {FEWEST_ROWS} of each are needed: give longer histories or more symbols"
         )
-    cut: np.datetime64 = dates[int(len(dates) * (1 - HELD_OUT))]
-    return cut
+    return older, newer
 
 
 def _combination(
@@ -158,7 +157,7 @@ def _outcomes(data: dataset.Dataset, rows: dataset.Rows) -> fitting.Outcomes:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Recorded:
+class Recorded:
     """Stands in for a member on the rows of its ledger: it repeats what it forecast then."""
 
     ledger: fitting.Ledger
@@ -166,6 +165,7 @@ class _Recorded:
     def estimate(
         self, features: dataset.Array, history: dataset.Array
     ) -> tuple[dataset.Array, dataset.Array]:
+        """See `artifact.Estimator`; the inputs have to be those of the ledger's rows."""
         del features, history
         return self.ledger.log_volatility, self.ledger.direction
 
@@ -179,7 +179,7 @@ def _cross_fitted(name: str, data: dataset.Dataset, task: fitting.Task) -> fitti
     for here, other in (halves, halves[::-1]):
         members = {
             key: fitting.Member(
-                estimator=_Recorded(member.ledger.part(here)), ledger=member.ledger.part(other)
+                estimator=Recorded(member.ledger.part(here)), ledger=member.ledger.part(other)
             )
             for key, member in task.members.items()
         }

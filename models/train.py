@@ -8,18 +8,16 @@ import argparse
 import contextlib
 import json
 import pathlib
-import signal
 import sys
 import time
-import types
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import rich.console
 import rich.progress
 import rich.table
 
-from . import card, discovery, sources, training
+from . import card, discovery, processes, sources, training
 
 HEADINGS = {
     "rmse_log_volatility": "RMSE ln",
@@ -34,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     source = sources.Source(options.data)
     started = time.perf_counter()
-    signal.signal(signal.SIGTERM, _interrupt)
+    processes.interrupt_when_terminated()
     try:
         names = discovery.select(options.only)
         with _progress(len(training.wanted(names))) as report:
@@ -51,12 +49,6 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         rich.console.Console().print(_table(document))
     return 0
-
-
-def _interrupt(number: int, frame: types.FrameType | None) -> NoReturn:
-    """End a terminated run as Ctrl-C does, so that it takes its processes along."""
-    del number, frame
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
