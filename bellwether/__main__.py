@@ -119,6 +119,7 @@ def predict_command(
     model: typing.Annotated[
         str | None, typer.Option(help="Ask this model instead of the experiment.")
     ] = None,
+    data: DataOption = None,
     stack: StackOption = environment.DEFAULT_STACK,
     json_: JsonOption = False,
 ) -> None:
@@ -126,7 +127,7 @@ def predict_command(
     from bellwether import predict  # noqa: PLC0415  a command loads what it uses
 
     target = model or f"{predict.EXPERIMENT}.experiment"
-    found = predict.predict(environment.Stack(stack), symbol, target)
+    found = predict.predict(environment.Stack(stack), symbol, target, data)
     if json_:
         _print_json(found)
         return
@@ -150,14 +151,23 @@ def train(
     """Train the models whose code or data changed."""
     wanted = environment.Stack(stack).settings()
     setup.install(training=True)
-    arguments = ["--json"] if json_ else []
-    _train(data or wanted.data, wanted.seed if seed is None else seed, *arguments)
+    _train(data or wanted.data, wanted.seed if seed is None else seed, as_json=json_)
+    if data is not None and data != wanted.data and not json_:
+        steps.console.print(
+            f"To serve these models: set `bellwether:data: {data}` in Pulumi.{stack}.yaml and run `make up`."
+        )
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def evaluate(
-    context: typer.Context,
+@app.command()
+def evaluate(  # noqa: PLR0913  each is an option of the command
     data: DataOption = None,
+    models: typing.Annotated[
+        str | None, typer.Option(help="Only these, separated by commas.")
+    ] = None,
+    from_year: typing.Annotated[
+        int | None, typer.Option(help="The first year that is forecast.")
+    ] = None,
+    seed: typing.Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
     stack: StackOption = environment.DEFAULT_STACK,
     json_: JsonOption = False,
 ) -> None:
@@ -166,8 +176,16 @@ def evaluate(
 
     wanted = environment.Stack(stack).settings()
     setup.install(training=True)
-    arguments = [*(["--json"] if json_ else []), *context.args]
-    _child(training.evaluation_command(toolchain.python_of("training"), data or wanted.data, *arguments))
+    _child(
+        training.evaluate_command(
+            toolchain.python_of("training"),
+            data or wanted.data,
+            wanted.seed if seed is None else seed,
+            models=models,
+            from_year=from_year,
+            as_json=json_,
+        )
+    )
 
 
 @app.command("test")
@@ -190,10 +208,12 @@ def test_command(
     raise typer.Exit(0 if checks.run(chosen) else 1)
 
 
-def _train(data: pathlib.Path | None, seed: int, *arguments: str) -> None:
+def _train(data: pathlib.Path | None, seed: int, *, as_json: bool = False) -> None:
     from bellwether import training  # noqa: PLC0415  a command loads what it uses
 
-    _child(training.training_command(toolchain.python_of("training"), data, seed, *arguments))
+    _child(
+        training.train_command(toolchain.python_of("training"), data, seed, as_json=as_json)
+    )
 
 
 def _child(command: list[str]) -> None:
@@ -214,6 +234,7 @@ def main() -> None:
         toolchain.MissingToolError,
         environment.EnvironmentFailedError,
         predict.PredictionError,
+        sources.DataError,
     )
     try:
         app()

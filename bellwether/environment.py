@@ -68,9 +68,11 @@ def up(stack: Stack) -> Change:
     """Bring the environment up.
 
     Raises:
+        toolchain.MissingToolError: something is not installed or trained.
         EnvironmentFailedError: a part did not come up.
 
     """
+    program.local(stack.settings())
     with steps.step(f"environment `{stack.name}`") as step, _selected(stack) as (handle, lines):
         watcher = _Watcher(step)
         with _explained(watcher, lines, "up"):
@@ -86,9 +88,11 @@ def preview(stack: Stack) -> Change:
     """Say what `up` would change, compared with what really runs.
 
     Raises:
+        toolchain.MissingToolError: something is not installed or trained.
         EnvironmentFailedError: the program or a check failed.
 
     """
+    program.local(stack.settings())
     with steps.step(f"preview of `{stack.name}`") as step, _selected(stack) as (handle, lines):
         watcher = _Watcher(step)
         with _explained(watcher, lines, "preview"):

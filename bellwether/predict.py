@@ -1,5 +1,6 @@
 """One real forecast, asked as any client would ask: the newest data of a symbol, over HTTP, at the gateway."""
 
+import pathlib
 import time
 import typing
 
@@ -7,7 +8,7 @@ import httpx
 import pydantic
 
 from bellwether import environment
-from models import requests
+from models import requests, sources
 from runtimes import contract
 
 EXPERIMENT = "financial-mab-experiment"
@@ -36,7 +37,7 @@ class Prediction(pydantic.BaseModel):
     milliseconds: float
 
 
-def predict(stack: environment.Stack, symbol: str, target: str) -> Prediction:
+def predict(stack: environment.Stack, symbol: str, target: str, data: pathlib.Path | None = None) -> Prediction:
     """Ask `target` (`<model>` or `<experiment>.experiment`) for a forecast of `symbol`.
 
     Raises:
@@ -44,19 +45,21 @@ def predict(stack: environment.Stack, symbol: str, target: str) -> Prediction:
 
     """
     settings = stack.settings()
-    request = requests.latest(symbol, settings.data)
+    request = requests.latest(symbol, sources.Source(data or settings.data))
     body = {
         "inputs": [
-            _tensor(contract.FEATURES, request.features[None, :]),
-            _tensor(contract.HISTORY, request.history[None, :, :]),
+            _tensor(contract.FEATURES, request.features),
+            _tensor(contract.HISTORY, request.history),
         ]
     }
+    # An experiment is selected by its header alone; in the path it has no suffix.
+    name = target.removesuffix(".experiment")
     gateway = f"http://127.0.0.1:{settings.ports.gateway}"
     try:
         with httpx.Client(base_url=gateway, timeout=30) as client:
             started = time.perf_counter()
             answer = client.post(
-                f"/v2/models/{target}/infer", json=body, headers={"seldon-model": target}
+                f"/v2/models/{name}/infer", json=body, headers={"seldon-model": target}
             )
             elapsed = (time.perf_counter() - started) * 1000
     except httpx.TransportError as error:

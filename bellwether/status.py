@@ -83,7 +83,7 @@ def table(status: Status) -> rich.console.Group:
             component.component,
             component.address,
             f"[{_COLOURS[component.state]}]{component.state}",
-            component.since.strftime("%Y-%m-%d %H:%M:%S") if component.since else "–",
+            component.since.strftime("%d %b %H:%M:%S") if component.since else "–",
             f"{component.memory_mb:.0f} MB" if component.memory_mb else "–",
             _relative(component.log),
         )
@@ -103,7 +103,7 @@ def _supervisor(supervision_: supervision.Supervision) -> Component:
     state: State = "serving" if serving else ("starting" if found else "down")
     return _described(
         supervision.SUPERVISORD,
-        str(supervision_.socket),
+        "",
         state,
         found[0] if found else None,
         supervision_.home / "logs" / "supervisord.log",

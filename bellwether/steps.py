@@ -2,12 +2,15 @@
 
 import collections.abc
 import contextlib
+import sys
 import time
 
 import rich.console
 import rich.progress
 
-console = rich.console.Console(stderr=True, highlight=False)
+console = rich.console.Console(
+    stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120
+)
 """People's output goes to standard error; standard output is for results and `--json`."""
 
 

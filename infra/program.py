@@ -18,8 +18,15 @@ def run() -> None:
     """
     # By `pulumi up` the configuration comes in the environment, by the Automation API it is set.
     values = {**config.get_config_env(), **config.CONFIG.get()}
-    stack = settings.Settings.parse(values, f"Pulumi.{pulumi.get_stack()}.yaml")
+    target.declare(local(settings.Settings.parse(values, f"Pulumi.{pulumi.get_stack()}.yaml")))
+
+
+def local(stack: settings.Settings) -> target.Local:
+    """Find everything that the local target needs beside its settings; see `run` for the errors."""
     artifacts = training.trained(stack.data, stack.seed)
     if artifacts is None:
-        raise toolchain.MissingToolError("models are not trained: `uv run bellwether train` trains them.")
-    target.declare(target.Local(stack, paths.home(), toolchain.Toolchain.locate(), artifacts))
+        raise toolchain.MissingToolError(
+            "the models are not trained, or their code or data changed: "
+            "`make up` (or `uv run bellwether train`) trains them"
+        )
+    return target.Local(stack, paths.home(), toolchain.Toolchain.locate(), artifacts)

@@ -28,5 +28,6 @@ if ! command -v uv >/dev/null 2>&1; then
     PATH="$PATH:$folder/bin"
 fi
 export PATH
-uv sync --quiet --frozen
+# Compiled, commands start in half the time, also where Python may not write bytecode itself.
+uv sync --quiet --frozen --compile-bytecode
 exec uv run --no-sync "$@"
