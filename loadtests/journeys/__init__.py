@@ -1,0 +1,1 @@
+"""Locust users: what callers of the platform do, and what they check of every answer."""

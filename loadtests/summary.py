@@ -1,0 +1,231 @@
+"""What came out of a load test: throughput, percentiles, the split over the arms, verdicts."""
+
+import collections
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from loadtests import endpoints, mesh, plan, thresholds
+
+WARM_UP_SECONDS = 2.0
+"""Latency and throughput are taken after this; failures and the split over the whole run."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """One journey's numbers; latencies in milliseconds, None if nothing was answered."""
+
+    journey: str
+    users: int
+    requests: int
+    failed: int
+    failures: dict[str, int]
+    offered_per_second: float
+    requests_per_second: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    arms: dict[str, int]
+
+    @property
+    def error_rate(self) -> float:
+        """Failed requests as a share."""
+        return self.failed / self.requests if self.requests else 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Split:
+    """How an experiment's answers fell on its arms, against the declared weights.
+
+    `p_value` is that of Pearson's χ² test; None, with the reason in `note`, if it was not made.
+    """
+
+    arms: tuple[tuple[str, float, int], ...]
+    """Name, declared share, answers."""
+    chi_square: float | None
+    p_value: float | None
+    note: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole of a load test."""
+
+    journey: str
+    gateway: str
+    users: int
+    seconds: int
+    rate: float
+    warm_up_seconds: float
+    parts: tuple[Part, ...]
+    split: Split | None
+    verdicts: tuple[thresholds.Verdict, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every threshold that could be tested holds."""
+        return all(verdict.holds is not False for verdict in self.verdicts)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The thresholds that do not hold, a sentence each."""
+        return tuple(
+            f"{verdict.journey}: {verdict.measure} is {verdict.measured}, "
+            f"it has to be {verdict.limit}"
+            for verdict in self.verdicts
+            if verdict.holds is False
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Write the summary for programs."""
+        return dataclasses.asdict(self) | {"holds": self.holds, "broken": self.broken}
+
+
+def make(of: plan.Plan, limits: dict[thresholds.Journey, thresholds.Limits]) -> Summary:
+    """Sum up the samples of a plan."""
+    samples = read_samples(of)
+    parts = tuple(_part(of, journey, samples) for journey in of.journey.parts)
+    split = None
+    if thresholds.Journey.EXPERIMENT in of.journey.parts:
+        answered = next(part for part in parts if part.journey == thresholds.Journey.EXPERIMENT)
+        split = split_of(answered.arms, of.weights, _weights_now(of))
+    verdicts = [
+        verdict
+        for part in parts
+        for verdict in _verdicts(part, limits[thresholds.Journey(part.journey)], split)
+    ]
+    return Summary(
+        journey=of.journey,
+        gateway=of.gateway,
+        users=of.users,
+        seconds=of.seconds,
+        rate=of.rate,
+        warm_up_seconds=WARM_UP_SECONDS,
+        parts=parts,
+        split=split,
+        verdicts=tuple(verdicts),
+    )
+
+
+def load(document: dict[str, Any]) -> Summary:
+    """Read what `Summary.document` wrote."""
+    known = {field.name for field in dataclasses.fields(Summary)}
+    fields = {name: value for name, value in document.items() if name in known}
+    split = fields["split"]
+    return Summary(
+        **fields
+        | {
+            "parts": tuple(Part(**part) for part in fields["parts"]),
+            "split": split and Split(**split | {"arms": tuple(map(tuple, split["arms"]))}),
+            "verdicts": tuple(thresholds.Verdict(**each) for each in fields["verdicts"]),
+        }
+    )
+
+
+def read_samples(of: plan.Plan) -> pd.DataFrame:
+    """Read every request of a load test, in the columns of `record.Sample`."""
+    return pd.read_csv(of.samples, keep_default_na=False)
+
+
+def split_of(
+    answered: dict[str, int], before: dict[str, int] | None, after: dict[str, int] | None
+) -> Split:
+    """Test the answers of each arm against the declared weights, if they stood still."""
+    if before is None:
+        counted = tuple((arm, 0.0, count) for arm, count in sorted(answered.items()))
+        return Split(counted, None, None, "not tested: the declared weights are not known")
+    total = sum(before.values())
+    arms = tuple((arm, weight / total, answered.get(arm, 0)) for arm, weight in before.items())
+    if before != after:
+        note = f"not tested: the weights changed during the run, from {before} to {after}"
+        return Split(arms, None, None, note)
+    weighted = [(share, count) for _, share, count in arms if share > 0]
+    answers = sum(count for _, count in weighted)
+    if sum(answered.values()) != answers:
+        return Split(arms, None, 0.0, "an arm of weight 0 answered")
+    if len(weighted) == 1 or answers == 0:
+        note = "not tested: " + ("nothing was answered" if answers == 0 else "one arm has it all")
+        return Split(arms, None, None, note)
+    result = stats.chisquare(
+        [count for _, count in weighted], [share * answers for share, _ in weighted]
+    )
+    return Split(arms, float(result.statistic), float(result.pvalue), "")
+
+
+def _part(of: plan.Plan, journey: thresholds.Journey, samples: pd.DataFrame) -> Part:
+    mine = samples[samples["journey"] == journey.value]
+    failed = mine[mine["failure"] != ""]
+    steady = mine[(mine["at"] >= WARM_UP_SECONDS) & (mine["at"] < of.seconds)]
+    good = steady[steady["failure"] == ""]["milliseconds"].to_numpy(dtype=float)
+    p50, p95, p99, most = (
+        np.percentile(good, [50, 95, 99, 100]).tolist() if len(good) else [None] * 4
+    )
+    users = of.users_of(journey)
+    return Part(
+        journey=journey.value,
+        users=users,
+        requests=len(mine),
+        failed=len(failed),
+        failures=dict(collections.Counter(failed["failure"]).most_common(10)),
+        offered_per_second=users * of.rate,
+        requests_per_second=len(good) / (of.seconds - WARM_UP_SECONDS),
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        max_ms=most,
+        arms=dict(sorted(collections.Counter(mine[mine["failure"] == ""]["arm"]).items())),
+    )
+
+
+def _weights_now(of: plan.Plan) -> dict[str, int] | None:
+    if of.mesh is None:
+        return None
+    where = endpoints.Endpoints(of.gateway, of.mesh, "", of.namespace)
+    return dict(mesh.experiment(where, of.experiment).weights)
+
+
+def _verdicts(
+    part: Part, limits: thresholds.Limits, split: Split | None
+) -> list[thresholds.Verdict]:
+    least = limits.offered_share * part.offered_per_second
+
+    def at_most(
+        measure: str, limit: float, measured: float | None, form: str
+    ) -> thresholds.Verdict:
+        return thresholds.Verdict(
+            part.journey,
+            measure,
+            f"at most {limit:{form}}",
+            "nothing was answered" if measured is None else f"{measured:{form}}",
+            measured is not None and measured <= limit,
+        )
+
+    verdicts = [
+        at_most("error rate", limits.error_rate, part.error_rate, ".4f"),
+        at_most("p50, ms", limits.p50_ms, part.p50_ms, ".1f"),
+        at_most("p95, ms", limits.p95_ms, part.p95_ms, ".1f"),
+        at_most("p99, ms", limits.p99_ms, part.p99_ms, ".1f"),
+        thresholds.Verdict(
+            part.journey,
+            "requests/s",
+            f"at least {least:.1f}",
+            f"{part.requests_per_second:.1f}",
+            part.requests_per_second >= least,
+        ),
+    ]
+    if split and part.journey == thresholds.Journey.EXPERIMENT and limits.split_p is not None:
+        tested = split.p_value is not None
+        verdicts.append(
+            thresholds.Verdict(
+                part.journey,
+                "split, p-value",
+                f"at least {limits.split_p:g}",
+                f"{split.p_value:.4f}" if split.p_value is not None else split.note,
+                (split.p_value or 0.0) >= limits.split_p if tested else None,
+            )
+        )
+    return verdicts
