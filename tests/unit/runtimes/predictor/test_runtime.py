@@ -12,7 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import HERE, KINDS, MAX_ROWS, ROOT, Server, environment_python, write_settings
+from mlserver_process import (
+    HERE,
+    KINDS,
+    MAX_ROWS,
+    ROOT,
+    Server,
+    environment_python,
+    write_settings,
+)
 
 FEATURES = [0.25, 0.5, 0.75]
 HISTORY = [0.5, 1.5] * 4
