@@ -5,6 +5,7 @@ many times what they bring, and sums would depend on their number.
 """
 
 import concurrent.futures
+import ctypes
 import multiprocessing
 import multiprocessing.queues
 import os
@@ -18,6 +19,9 @@ Key = TypeVar("Key")
 Result = TypeVar("Result")
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+PR_SET_PDEATHSIG = 1
+"""From Linux's `prctl.h`: the signal that a process gets when its parent dies."""
 
 MOST = 8
 """Processes at most: each holds its own copy of the data and of torch."""
@@ -96,3 +100,5 @@ def _prepare(steps: "multiprocessing.queues.SimpleQueue[bool]") -> None:
     # Ctrl-C reaches all processes of a terminal; the parent ends its children itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A parent that is killed cannot end its children: the kernel does.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
