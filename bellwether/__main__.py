@@ -31,7 +31,9 @@ StackOption = typing.Annotated[
 JsonOption = typing.Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DataOption = typing.Annotated[
     pathlib.Path | None,
-    typer.Option("--data", help="A folder of OHLCV CSV files, one a symbol, instead of the built-in data."),
+    typer.Option(
+        "--data", help="A folder of OHLCV CSV files, one a symbol, instead of the built-in data."
+    ),
 ]
 
 
@@ -99,7 +101,9 @@ def down(stack: StackOption = environment.DEFAULT_STACK) -> None:
 
 
 @app.command("status")
-def status_command(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
+def status_command(
+    stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
+) -> None:
     """Say what every part does right now. Exit code 1 if not all of it serves."""
     from bellwether import status  # noqa: PLC0415  a command loads what it uses
 
@@ -131,7 +135,9 @@ def predict_command(
     if json_:
         _print_json(found)
         return
-    shown = rich.table.Table(show_header=False, title=f"{found.symbol} on {found.date}", title_justify="left")
+    shown = rich.table.Table(
+        show_header=False, title=f"{found.symbol} on {found.date}", title_justify="left"
+    )
     shown.add_row("volatility, next 5 days", f"{found.volatility:.1%} a year")
     shown.add_row("interval", f"{found.interval[0]:.1%} to {found.interval[1]:.1%}")
     shown.add_row("rises tomorrow", f"{found.direction:.1%}")
@@ -189,7 +195,7 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
 
 
 @app.command("test")
-def test_command(
+def check(
     tier: typing.Annotated[
         list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
     ] = None,
@@ -199,7 +205,9 @@ def test_command(
 
     unknown = set(tier or ()) - set(checks.TIERS)
     if unknown:
-        raise settings.SettingsError(f"unknown tier {', '.join(unknown)}; known: {', '.join(checks.TIERS)}")
+        raise settings.SettingsError(
+            f"unknown tier {', '.join(unknown)}; known: {', '.join(checks.TIERS)}"
+        )
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
     setup.install(training=True)
@@ -211,9 +219,7 @@ def test_command(
 def _train(data: pathlib.Path | None, seed: int, *, as_json: bool = False) -> None:
     from bellwether import training  # noqa: PLC0415  a command loads what it uses
 
-    _child(
-        training.train_command(toolchain.python_of("training"), data, seed, as_json=as_json)
-    )
+    _child(training.train_command(toolchain.python_of("training"), data, seed, as_json=as_json))
 
 
 def _child(command: list[str]) -> None:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree  # pytest's own report, read back at once
+import xml.etree.ElementTree as ET  # pytest's own report, read back at once
+from xml.etree import ElementTree  # pytest's own report, read back at once
 
 from bellwether import steps
 from infra import paths
@@ -51,7 +52,12 @@ def run(tiers: tuple[str, ...]) -> bool:
 def _command(command: tuple[str, ...], environment: dict[str, str]) -> bool:
     program = pathlib.Path(sys.prefix) / "bin" / command[0]
     steps.console.print(f"$ {' '.join(command)}")
-    return subprocess.run([program, *command[1:]], cwd=paths.ROOT, env=environment, check=False).returncode == 0
+    return (
+        subprocess.run(
+            [program, *command[1:]], cwd=paths.ROOT, env=environment, check=False
+        ).returncode
+        == 0
+    )
 
 
 def _pytest(folders: tuple[str, ...], environment: dict[str, str]) -> tuple[int, int, int]:
@@ -61,7 +67,7 @@ def _pytest(folders: tuple[str, ...], environment: dict[str, str]) -> tuple[int,
         good = _command(command, environment)
         if not report.exists():
             return 0, 1, 0
-        suite = next(iter(ElementTree.parse(report).getroot()))  # noqa: S314  written by pytest a moment ago
+        suite = next(iter(ET.parse(report).getroot()))  # noqa: S314  written by pytest a moment ago
         total, failures, errors, skipped = (
             int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")
         )

@@ -77,7 +77,11 @@ def up(stack: Stack) -> Change:
         watcher = _Watcher(step)
         with _explained(watcher, lines, "up"):
             handle.up(
-                on_event=watcher, on_output=lines.append, refresh=True, run_program=True, color="never"
+                on_event=watcher,
+                on_output=lines.append,
+                refresh=True,
+                run_program=True,
+                color="never",
             )
         change = watcher.change()
         step.note = _summary(change, "nothing to change")
@@ -192,7 +196,7 @@ def _heal(stack: Stack) -> None:
             pid = int(holder["pid"])
         except (ValueError, KeyError, FileNotFoundError):
             pid = 0
-        if pid and psutil.pid_exists(pid) and "pulumi" in psutil.Process(pid).name():
+        if _runs_pulumi(pid):
             raise EnvironmentFailedError(
                 f"another run (process {pid}) is changing this environment right now: "
                 "wait for its end, or end it"
@@ -209,6 +213,14 @@ def _heal(stack: Stack) -> None:
         temporary = checkpoint.with_name(f".{checkpoint.name}")
         temporary.write_text(json.dumps(document, indent=4))
         temporary.replace(checkpoint)
+
+
+def _runs_pulumi(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.name() == "pulumi" and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class _Watcher:
@@ -229,8 +241,14 @@ class _Watcher:
                 operation = str(getattr(metadata.op, "value", metadata.op))
                 name = metadata.urn.rpartition("::")[2]
                 if operation not in {"same", "refresh", "read"} and not _is_stack(metadata.urn):
-                    differing = tuple(sorted(metadata.detailed_diff or {})) or tuple(metadata.diffs or ())
-                    self._changes[metadata.urn] = (operation, f"{metadata.type.split(':')[-1]} {name}", differing)
+                    differing = tuple(sorted(metadata.detailed_diff or {})) or tuple(
+                        metadata.diffs or ()
+                    )
+                    self._changes[metadata.urn] = (
+                        operation,
+                        f"{metadata.type.split(':')[-1]} {name}",
+                        differing,
+                    )
                 self._running.append(name)
                 self._step.describe(name)
             elif event.res_outputs_event:
@@ -259,9 +277,7 @@ def _is_stack(urn: str) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(
-    watcher: _Watcher, lines: list[str], verb: str
-) -> collections.abc.Iterator[None]:
+def _explained(watcher: _Watcher, lines: list[str], verb: str) -> collections.abc.Iterator[None]:
     """Turn Pulumi's failure into what its parts said."""
     try:
         yield
@@ -278,4 +294,3 @@ def _summary(change: Change, nothing: str) -> str:
     for operation, _, _ in change.steps:
         counts[operation] = counts.get(operation, 0) + 1
     return ", ".join(f"{count} to {operation}" for operation, count in sorted(counts.items()))
-

@@ -1,4 +1,4 @@
-"""One real forecast, asked as any client would ask: the newest data of a symbol, over HTTP, at the gateway."""
+"""One real forecast, asked for as any client would: a symbol's newest data, over HTTP, at the gateway."""
 
 import pathlib
 import time
@@ -37,7 +37,9 @@ class Prediction(pydantic.BaseModel):
     milliseconds: float
 
 
-def predict(stack: environment.Stack, symbol: str, target: str, data: pathlib.Path | None = None) -> Prediction:
+def predict(
+    stack: environment.Stack, symbol: str, target: str, data: pathlib.Path | None = None
+) -> Prediction:
     """Ask `target` (`<model>` or `<experiment>.experiment`) for a forecast of `symbol`.
 
     Raises:

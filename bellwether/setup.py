@@ -100,13 +100,12 @@ def _only_one(name: str) -> collections.abc.Iterator[None]:
 
 def _check_base_tools(missing: list[Part]) -> None:
     titles = {part.title for part in missing}
+    go = ".".join(map(str, versions.GO_MINIMUM))
+    prometheus = ".".join(map(str, versions.PROMETHEUS_MINIMUM))
     wanted = {
-        "Pulumi CLI": ("go", "Go from Debian backports or the Go project, at least "
-                       f"{'.'.join(map(str, versions.GO_MINIMUM))}; "
-                       f"or the official pulumi {versions.PULUMI} on PATH"),
+        "Pulumi CLI": ("go", f"Go {go} or newer, or the official pulumi {versions.PULUMI} on PATH"),
         "Kafka": ("mvn", "`apt-get install maven openjdk-17-jdk-headless`"),
-        "Prometheus": ("apt-get", "a Debian system, or Prometheus "
-                       f"{'.'.join(map(str, versions.PROMETHEUS_MINIMUM))} on PATH"),
+        "Prometheus": ("apt-get", f"a Debian system, or Prometheus {prometheus} on PATH"),
     }
     problems = [
         f"  - `{program}` for {title}: needs {remedy}"

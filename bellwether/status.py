@@ -1,6 +1,6 @@
 """What every part of the local environment does right now, asked from the parts themselves."""
 
-import datetime
+import datetime as dt
 import pathlib
 import typing
 
@@ -14,7 +14,6 @@ from infra import settings
 from infra.local import supervision
 from infra.local.provider import process
 
-State = typing.Literal["serving", "starting", "down"]
 _COLOURS = {"serving": "green", "starting": "yellow", "down": "red"}
 _SHOWN_PORT = {
     "kafka": "kafka",
@@ -32,8 +31,8 @@ class Component(pydantic.BaseModel):
 
     component: str
     address: str
-    state: State
-    since: datetime.datetime | None
+    state: process.State
+    since: dt.datetime | None
     pid: int | None
     memory_mb: float | None
     log: str
@@ -100,7 +99,7 @@ def table(status: Status) -> rich.console.Group:
 def _supervisor(supervision_: supervision.Supervision) -> Component:
     found = supervision_.leftovers(supervision.SUPERVISORD)
     serving = supervision_.alive()
-    state: State = "serving" if serving else ("starting" if found else "down")
+    state: process.State = "serving" if serving else ("starting" if found else "down")
     return _described(
         supervision.SUPERVISORD,
         "",
@@ -119,10 +118,10 @@ def _component(specification: supervision.Specification, ports: settings.Ports) 
 
 
 def _described(
-    name: str, address: str, state: State, found: psutil.Process | None, log: pathlib.Path
+    name: str, address: str, state: process.State, found: psutil.Process | None, log: pathlib.Path
 ) -> Component:
     try:
-        since = datetime.datetime.fromtimestamp(found.create_time()).astimezone() if found else None
+        since = dt.datetime.fromtimestamp(found.create_time()).astimezone() if found else None
         memory = found.memory_info().rss / 2**20 if found else None
     except psutil.NoSuchProcess:
         state, found, since, memory = "down", None, None, None

@@ -48,7 +48,9 @@ class Ports(_Frozen):
         names: dict[int, str] = {}
         for name, port in self:
             if port in names:
-                message = f"port {port} is given to both `{names[port]}` and `{name}`: give each its own"
+                message = (
+                    f"port {port} is given to both `{names[port]}` and `{name}`: give each its own"
+                )
                 raise ValueError(message)
             names[port] = name
         return self
@@ -68,13 +70,16 @@ class Settings(_Frozen):
     )
     ports: Ports = pydantic.Field(default_factory=Ports, description="ports of the local target")
     data: pathlib.Path | None = pydantic.Field(
-        None, description="a folder of OHLCV CSV files to train on, instead of the `arch` package's data"
+        None,
+        description="a folder of OHLCV CSV files to train on, instead of the `arch` package's data",
     )
     seed: int = pydantic.Field(1, ge=0, le=2**31 - 1, description="seed of every training")
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"
     )
-    kafka_heap_mb: int = pydantic.Field(256, ge=128, le=16384, description="heap of the Kafka broker")
+    kafka_heap_mb: int = pydantic.Field(
+        256, ge=128, le=16384, description="heap of the Kafka broker"
+    )
 
     @classmethod
     def parse(cls, values: collections.abc.Mapping[str, typing.Any], where: str) -> typing.Self:
@@ -91,7 +96,9 @@ class Settings(_Frozen):
             if namespace == "pulumi":
                 continue
             if namespace != PROJECT:
-                problems.append(f"`{key}`: keys begin with `{PROJECT}:`, so this would be `{PROJECT}:{name}`")
+                problems.append(
+                    f"`{key}`: keys begin with `{PROJECT}:`, so this would be `{PROJECT}:{name}`"
+                )
             else:
                 plain[name] = _decoded(value)
         try:

@@ -4,7 +4,8 @@ It uses the standard library alone, so that it starts in a few milliseconds with
 
 Two things are done on the way:
 
-- Output goes straight to the process's log, not through supervisord's pipes, so that a process outlives supervisord.
+- Output goes straight to the process's log, not through supervisord's pipes:
+  a process outlives supervisord.
 - If supervisord died and was started again, the process of before still serves.
   It is not started twice: this launcher waits for it, passes signals on, and starts a new one once it ends.
 """
@@ -17,7 +18,7 @@ import signal
 import sys
 
 MARKER = "BELLWETHER_PROCESS"
-"""Environment variable that marks what an environment started: `<home>|<name>|<digest of the specification>`."""
+"""Variable that marks what an environment started: `<home>|<name>|<digest of the specification>`."""
 
 LOG_LIMIT_BYTES = 20 * 2**20
 """A log that has grown beyond this is moved to `<log>.1` when its process starts."""
@@ -97,7 +98,7 @@ def main(path: str) -> None:
     os.chdir(spec["directory"])
     environment = {**os.environ, **spec["environment"], MARKER: mine}
     environment.pop("SUPERVISOR_SERVER_URL", None)
-    os.execvpe(spec["command"][0], spec["command"], environment)
+    os.execvpe(spec["command"][0], spec["command"], environment)  # noqa: S606  a list, no shell
 
 
 if __name__ == "__main__":

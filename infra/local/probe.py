@@ -1,4 +1,4 @@
-"""Readiness probes: is a process ready to serve?"""
+"""Readiness probes: they ask a process whether it serves."""
 
 import socket
 import typing

@@ -99,7 +99,10 @@ class Topic(pulumi.CustomResource):
         }
         kept = pulumi.ResourceOptions(retain_on_delete=True)
         super().__init__(
-            "bellwether-local:index:Topic", name, properties, pulumi.ResourceOptions.merge(kept, opts)
+            "bellwether-local:index:Topic",
+            name,
+            properties,
+            pulumi.ResourceOptions.merge(kept, opts),
         )
 
 

@@ -24,6 +24,7 @@ from infra.local import launch, probe
 
 SUPERVISORD = "supervisord"
 GUARDIAN = "guardian"
+_RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 _SOCKET_PATH_LIMIT = 100  # Linux takes 107 bytes for a Unix socket's path
 
 NOT_RUNNING_FAULTS = frozenset({10, 70})  # BAD_NAME, NOT_RUNNING
@@ -139,13 +140,13 @@ class Supervision:
                     f"file = {_escaped(str(self.socket))}",
                     "chmod = 0700",
                     "[rpcinterface:supervisor]",
-                    "supervisor.rpcinterface_factory = "
-                    "supervisor.rpcinterface:make_main_rpcinterface",
+                    f"supervisor.rpcinterface_factory = {_RPC_FACTORY}",
                     "[supervisord]",
                     f"logfile = {_escaped(str(self.home / 'logs' / 'supervisord.log'))}",
                     f"pidfile = {_escaped(str(self.directory / 'supervisord.pid'))}",
                     f"childlogdir = {_escaped(str(self.home / 'logs'))}",
                     f'environment = {launch.MARKER}="{_escaped(launcher)}"',
+                    *(["user = root"] if os.geteuid() == 0 else []),
                     "[include]",
                     "files = conf.d/*.conf",
                     "",
@@ -292,5 +293,5 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 
 def _escaped(text: str) -> str:
-    """supervisord expands `%(name)s` in values."""
+    """Supervisord expands `%(name)s` in values."""
     return text.replace("%", "%%")

@@ -11,7 +11,8 @@ import pulumi
 from infra import paths, seldon, settings
 from infra.catalogue import experiments, models, servers, topics
 from infra.local import kafka, prometheus, resources, toolchain
-from infra.local.mesh import envoy, settings as mesh_settings
+from infra.local.mesh import envoy
+from infra.local.mesh import settings as mesh_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,12 +154,19 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     model_server = _process(
         local,
         "model-server",
-        command=[python, "-m", "infra.local.model_server", str(local.home / "mesh/model-server.json")],
+        command=[
+            python,
+            "-m",
+            "infra.local.model_server",
+            str(local.home / "mesh/model-server.json"),
+        ],
         files={local.home / "mesh/model-server.json": server.model_dump_json(indent=2)},
         environment=environment,
         ports=local.ports("model_server", "model_server_grpc", "model_server_metrics"),
         readiness={"url": f"http://127.0.0.1:{ports.model_server}/v2/health/ready"},
-        triggers={"code": _code("runtimes", "infra/local/model_server.py", "infra/local/mesh/settings.py")},
+        triggers={
+            "code": _code("runtimes", "infra/local/model_server.py", "infra/local/mesh/settings.py")
+        },
         opts=after,
     )
     mesh_process = _process(
@@ -226,9 +234,7 @@ def _topics(local: Local, broker: resources.Process) -> None:
 
 def _objects(local: Local, gateway: resources.Process) -> None:
     """Servers first, then models, then the experiments over them."""
-    declared_servers = [
-        _object(local, server, [gateway]) for server in servers.SERVERS
-    ]
+    declared_servers = [_object(local, server, [gateway]) for server in servers.SERVERS]
     declared_models = {
         model.name: _object(local, _model(local, model), declared_servers)
         for model in models.MODELS

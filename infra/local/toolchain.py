@@ -68,7 +68,9 @@ def _debian_program(name: str, minimum: tuple[int, int]) -> pathlib.Path | None:
     for candidate in (shutil.which(name), debian_folder() / "usr" / "bin" / name):
         if candidate is None or not pathlib.Path(candidate).exists():
             continue
-        answer = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            [candidate, "--version"], capture_output=True, text=True, check=False
+        )
         found = re.search(r"version[ :]+v?(\d+)\.(\d+)", answer.stdout + answer.stderr)
         # The Redis exporter of Debian is built without a version.
         if found is None or (int(found[1]), int(found[2])) >= minimum:
@@ -163,7 +165,8 @@ class Toolchain:
         )
         if missing:
             raise MissingToolError(
-                f"not installed: {', '.join(missing)}. `make up` (or `uv run bellwether setup`) installs them."
+                f"not installed: {', '.join(missing)}. "
+                "`make up` (or `uv run bellwether setup`) installs them."
             )
         return toolchain
 

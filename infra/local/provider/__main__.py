@@ -5,7 +5,7 @@ import sys
 
 from pulumi.provider.experimental import server
 
-from infra.local.provider import registry, provider
+from infra.local.provider import provider, registry
 
 if __name__ == "__main__":
     server.main(

@@ -120,7 +120,7 @@ def _refuse_taken_ports(wanted: ProcessInputs) -> None:
     listening: dict[int, int | None] = {
         connection.laddr.port: connection.pid
         for connection in psutil.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN
+        if connection.status == psutil.CONN_LISTEN and connection.laddr
     }
     problems = [
         f"port {port} of {wanted.name} is taken by {_owner(listening[port])}: "
@@ -172,7 +172,10 @@ def _await_ready(
     )
 
 
-def state(specification: supervision.Specification) -> tuple[str, psutil.Process | None]:
+State = typing.Literal["serving", "starting", "down"]
+
+
+def state(specification: supervision.Specification) -> tuple[State, psutil.Process | None]:
     """Say what a process does right now: `serving`, `starting` or `down`, and which one it is."""
     pid = specification.pid()
     if pid is None:
@@ -181,7 +184,4 @@ def state(specification: supervision.Specification) -> tuple[str, psutil.Process
         process = psutil.Process(pid)
     except psutil.NoSuchProcess:
         return "down", None
-    serving: typing.Literal["serving", "starting"] = (
-        "serving" if specification.readiness.failure() is None else "starting"
-    )
-    return serving, process
+    return ("serving" if specification.readiness.failure() is None else "starting"), process

@@ -164,9 +164,7 @@ class LocalProvider(provider.Provider):
 def _secret_as(given: Properties, result: Properties) -> Properties:
     """What came in as a secret goes out as one."""
     return {
-        name: value.with_secret(True)
-        if name in given and given[name].contains_secret()
-        else value
+        name: value.with_secret(True) if name in given and given[name].contains_secret() else value
         for name, value in result.items()
     }
 

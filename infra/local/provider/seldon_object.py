@@ -25,7 +25,7 @@ class SeldonObjectInputs(handler.Inputs):
             message = f"kind {kind!r} is not served here; known: {', '.join(_PLURALS)}"
             raise ValueError(message)
         for key in ("name", "namespace"):
-            if not isinstance((manifest.get("metadata") or {}).get(key), str):
+            if not (manifest.get("metadata") or {}).get(key):
                 message = f"metadata.{key} is missing"
                 raise ValueError(message)
         return manifest
@@ -69,7 +69,9 @@ class SeldonObjectHandler(handler.Handler[SeldonObjectInputs]):
         try:
             answer = httpx.get(last.url, timeout=_REQUEST_SECONDS)
         except httpx.TransportError:
-            return None  # the mesh is away; its own resource says so, and applying again is harmless
+            return (
+                None  # the mesh is away; its own resource says so, and applying again is harmless
+            )
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         answer.raise_for_status()
@@ -111,9 +113,12 @@ class SeldonObjectHandler(handler.Handler[SeldonObjectInputs]):
         if answer.is_error:
             raise handler.ResourceError(f"{last.title} is not removed: {_message(answer)}")
         awaiting.until(
-            lambda: None
-            if httpx.get(last.url, timeout=_REQUEST_SECONDS).status_code == httpx.codes.NOT_FOUND
-            else "it is still there",
+            lambda: (
+                None
+                if httpx.get(last.url, timeout=_REQUEST_SECONDS).status_code
+                == httpx.codes.NOT_FOUND
+                else "it is still there"
+            ),
             timeout,
             f"the removal of {last.title}",
         )

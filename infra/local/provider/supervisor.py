@@ -45,7 +45,9 @@ class SupervisorHandler(handler.Handler[SupervisorInputs]):
         """It is gone if it does not answer."""
         return {} if supervision.Supervision(pathlib.Path(last.home)).alive() else None
 
-    def update(self, old: SupervisorInputs, wanted: SupervisorInputs, timeout: float) -> values.Plain:
+    def update(
+        self, old: SupervisorInputs, wanted: SupervisorInputs, timeout: float
+    ) -> values.Plain:
         """There is nothing to change but the home, which makes a new one."""
         del old
         return self.create(wanted, timeout)
@@ -56,7 +58,8 @@ class SupervisorHandler(handler.Handler[SupervisorInputs]):
         if supervision_.alive():
             supervision_.proxy().shutdown()
             awaiting.until(
-                lambda: "it still answers" if supervision_.alive() else None, timeout, "its shutdown"
+                lambda: "it still answers" if supervision_.alive() else None,
+                timeout,
+                "its shutdown",
             )
         supervision.end(supervision_.leftovers())
-

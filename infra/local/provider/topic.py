@@ -4,9 +4,11 @@ import typing
 
 import confluent_kafka
 import pydantic
-from confluent_kafka import admin
+from confluent_kafka import admin as _admin
 
 from infra.local.provider import handler, values
+
+admin: typing.Any = _admin  # its types export nothing of what it documents
 
 _REQUEST_SECONDS = 10.0
 
@@ -43,7 +45,9 @@ class TopicHandler(handler.Handler[TopicInputs]):
             _result(client.create_topics([topic], request_timeout=timeout), wanted)
         except confluent_kafka.KafkaException as error:
             if error.args[0].code() != confluent_kafka.KafkaError.TOPIC_ALREADY_EXISTS:
-                raise handler.ResourceError(f"topic {wanted.name}: {error.args[0].str()}") from error
+                raise handler.ResourceError(
+                    f"topic {wanted.name}: {error.args[0].str()}"
+                ) from error
             return self._align(client, wanted)
         return {}
 
@@ -53,7 +57,9 @@ class TopicHandler(handler.Handler[TopicInputs]):
         try:
             topics = client.list_topics(topic=None, timeout=_REQUEST_SECONDS).topics
         except confluent_kafka.KafkaException:
-            return None  # the broker is away; its own resource says so, and this one is adopted again
+            return (
+                None  # the broker is away; its own resource says so, and this one is adopted again
+            )
         if last.name not in topics:
             return None
         real = _configuration(client, last.name)
@@ -68,7 +74,7 @@ class TopicHandler(handler.Handler[TopicInputs]):
         return self._align(_client(wanted.bootstrap), wanted)
 
     def delete(self, last: TopicInputs, timeout: float) -> None:
-        """Keep it: records are data. (The program declares topics as retained, so this is not reached.)"""
+        """Keep it: records are data. The program declares topics as retained and never asks for this."""
         del timeout
         raise handler.ResourceError(
             f"topic {last.name} holds records and is not deleted by `pulumi destroy`: "
@@ -89,9 +95,7 @@ class TopicHandler(handler.Handler[TopicInputs]):
             _result(client.create_partitions([more]), wanted)
         real = _configuration(client, wanted.name)
         entries = [
-            admin.ConfigEntry(
-                name, value, incremental_operation=admin.AlterConfigOpType.SET
-            )
+            admin.ConfigEntry(name, value, incremental_operation=admin.AlterConfigOpType.SET)
             for name, value in wanted.configuration.items()
             if real.get(name) != value
         ]

@@ -30,7 +30,7 @@ def has_unknown(value: typing.Any) -> bool:
     return value is UNKNOWN
 
 
-def _plain(value: property_value.PropertyValue) -> typing.Any:
+def _plain(value: typing.Any) -> typing.Any:
     content = value.value
     if isinstance(content, property_value.Computed):
         return UNKNOWN

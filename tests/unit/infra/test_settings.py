@@ -17,7 +17,7 @@ def test_structured_values_come_as_json_text_from_pulumi_and_as_mappings_from_th
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_right_one():
-    with pytest.raises(settings.SettingsError, match="`bellwether:namespce`.*`namespace`"):
+    with pytest.raises(settings.SettingsError, match=r"`bellwether:namespce`.*`namespace`"):
         settings.Settings.parse({"bellwether:namespce": "x"}, "Pulumi.local.yaml")
 
 
@@ -27,7 +27,7 @@ def test_an_unknown_port_is_refused_with_the_nearest_right_one():
 
 
 def test_a_key_of_another_namespace_is_refused_with_the_right_one():
-    with pytest.raises(settings.SettingsError, match="`belwether:seed`.*`bellwether:seed`"):
+    with pytest.raises(settings.SettingsError, match=r"`belwether:seed`.*`bellwether:seed`"):
         settings.Settings.parse({"belwether:seed": 1}, "Pulumi.local.yaml")
 
 

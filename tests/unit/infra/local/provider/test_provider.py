@@ -2,7 +2,8 @@ import asyncio
 
 import pydantic
 import pytest
-from pulumi.provider.experimental import property_value, provider as pulumi_provider
+from pulumi.provider.experimental import property_value
+from pulumi.provider.experimental import provider as pulumi_provider
 
 from infra.local.provider import handler, provider, registry, values
 
@@ -87,7 +88,10 @@ def test_check_waits_with_what_is_not_known_yet(local):
 
 
 def test_diff_of_the_same_is_no_change(local):
-    assert diff(local, {"name": "a", "size": 2, "made": True}, {"name": "a", "size": 2}).changes is False
+    assert (
+        diff(local, {"name": "a", "size": 2, "made": True}, {"name": "a", "size": 2}).changes
+        is False
+    )
 
 
 def test_diff_names_what_changed_and_what_makes_a_new_resource(local):
@@ -97,7 +101,9 @@ def test_diff_names_what_changed_and_what_makes_a_new_resource(local):
 
 
 def test_diff_leaves_out_what_is_to_be_ignored(local):
-    assert diff(local, {"name": "a", "size": 2}, {"name": "a", "size": 3}, ["size"]).changes is False
+    assert (
+        diff(local, {"name": "a", "size": 2}, {"name": "a", "size": 3}, ["size"]).changes is False
+    )
 
 
 def test_preview_creates_nothing_and_gives_no_id(local, things):
@@ -112,7 +118,12 @@ def test_create_gives_id_inputs_and_outputs(local, things):
     )
     created = asyncio.run(local.create(request))
     assert created.resource_id == "a"
-    assert values.to_plain(created.properties) == {"name": "a", "size": 2, "secret": "", "made": True}
+    assert values.to_plain(created.properties) == {
+        "name": "a",
+        "size": 2,
+        "secret": "",
+        "made": True,
+    }
     assert things.things == {"a": 2}
 
 
