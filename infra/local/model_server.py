@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 import uvloop  # type: ignore[import-not-found] # comes with MLServer, not here
@@ -49,6 +49,13 @@ logger = logging.getLogger(__name__)
 ARGUMENTS = 2
 
 Listing = list[ModelSettings]
+
+
+class _Metadatum(NamedTuple):
+    """A pair as gRPC gives it, and as MLServer reads it."""
+
+    key: str
+    value: str
 
 
 class LoadFailed(MLServerError):  # type: ignore[misc] # noqa: N818 - untyped; named as MLServer's
@@ -336,7 +343,7 @@ def _begin(context: Any) -> str:
         if key == envoy.INTERNAL_HEADER:
             internal = value
         elif key == "x-request-id":
-            context.set_trailing_metadata(((key, value),))
+            context.set_trailing_metadata((_Metadatum(key, value),))
     return internal
 
 

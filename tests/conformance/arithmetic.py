@@ -9,7 +9,7 @@ from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse
 
 
-class _Counted(MLModel):
+class _Counted(MLModel):  # type: ignore[misc] # MLServer is not typed
     """Counts its calls since it was loaded."""
 
     async def load(self) -> bool:
@@ -62,8 +62,18 @@ class Boom(_Counted):
         raise ValueError(f"boom: calls={self.calls}")
 
 
-class Unloadable(MLModel):
+class Unloadable(MLModel):  # type: ignore[misc] # MLServer is not typed
     """Cannot be loaded."""
 
     async def load(self) -> bool:
         raise RuntimeError("the weights are of another version")
+
+
+class Counting(_Counted):
+    """Answers how often it has been called before, and with how many values now: OUTPUT [2]."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        size = sum(int(np.prod(each.shape)) for each in payload.inputs)
+        output = NumpyCodec.encode_output("OUTPUT", np.array([self.calls, size], np.float32))
+        self.calls += 1
+        return InferenceResponse(model_name=self.name, model_version=self.version, outputs=[output])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import apply
+from tests.conformance import apply, worlds
 from tests.conformance import environment as environments
 
 
@@ -61,5 +61,15 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             write(root / "bad", "Bad"),
             write(root / "boom", "Boom"),
             write(root / "unloadable", "Unloadable"),
+            write(root / "counting", "Counting"),
         )
     }
+
+
+@pytest.fixture
+def world(
+    environment: environments.Environment, applier: apply.Applier, artifacts: dict[str, str]
+) -> Iterator[worlds.World]:
+    """What a test declares, and takes away again when the test ends."""
+    with worlds.World(environment, applier, artifacts) as own:
+        yield own

@@ -32,7 +32,7 @@ SERVING_PYTHON = Path(
 )
 ENVOY = ROOT / ".venv" / "bin" / "envoy"
 
-_Value = TypeVar("_Value")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,37 @@ class Environment:
     gateway_url: str
     mesh_url: str
     namespace: str = "bellwether"
+    model_server_url: str = ""
 
     @property
     def gateway_address(self) -> str:
         """Host and port of the gateway, for gRPC."""
         return urllib.parse.urlsplit(self.gateway_url).netloc
 
-    def kill(self, url: str) -> int:
-        """Kill the process that listens at a URL, as the kernel would, and give back its id."""
+    def listener(self, url: str) -> int | None:
+        """Say which process listens at a URL."""
         port = urllib.parse.urlsplit(url).port
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN
-            if listens and connection.laddr.port == port and connection.pid is not None:
-                os.kill(connection.pid, signal.SIGKILL)
-                return connection.pid
-        raise AssertionError(f"nothing listens at {url}")
+            at = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and at and at.port == port:
+                found: int | None = connection.pid
+                return found
+        return None
+
+    def kill(self, url: str) -> int:
+        """Kill the process that listens at a URL, and give back its id.
+
+        Whoever keeps the environment has to start it again.
+        """
+        process = self.listener(url)
+        assert process is not None, f"nothing listens at {url}"
+        os.kill(process, signal.SIGKILL)
+        return process
 
 
 def eventually(
-    probe: Callable[[], _Value], what: str, seconds: float = 15, pause: float = 0.01
-) -> _Value:
+    probe: Callable[[], _Found | None], what: str, seconds: float = 15, pause: float = 0.01
+) -> _Found:
     """Ask until the answer is true, and give it back.
 
     Raises `AssertionError` with the last answer when it stays false.
@@ -77,7 +88,7 @@ def eventually(
         else:
             last = answer
         if answer:
-            found: _Value = answer
+            found: _Found = answer
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds:g} s, last seen: {last}")
@@ -157,7 +168,10 @@ def started(folder: Path, **settings: Any) -> Iterator[Environment]:
         for name, command in commands.items()
     ]
     environment = Environment(
-        f"http://{HOST}:{ports.gateway}", f"http://{HOST}:{ports.mesh}", mesh.namespace
+        f"http://{HOST}:{ports.gateway}",
+        f"http://{HOST}:{ports.mesh}",
+        mesh.namespace,
+        f"http://{HOST}:{ports.mlserver_http}",
     )
     try:
         try:

@@ -145,8 +145,13 @@ def clusters(versions: Iterable[ModelVersion], settings: Settings, version: str)
     rest, grpc = settings.ports.mlserver_http, settings.ports.mlserver_grpc
     resources = [_cluster(_SERVER_CLUSTER, rest, http2=False)]
     for item in versions:
-        resources.append(_cluster(item.rest_cluster, rest, http2=False))
-        resources.append(_cluster(item.grpc_cluster, grpc, http2=True))
+        model = {"model": item.internal_name, "route": item.route_value}
+        for name, port, http2 in (
+            (item.rest_cluster, rest, False),
+            (item.grpc_cluster, grpc, True),
+        ):
+            cluster = _cluster(name, port, http2=http2)
+            resources.append({**cluster, "metadata": {"filter_metadata": {"mesh": model}}})
     return _document("cluster.v3.Cluster", resources, version)
 
 
@@ -176,6 +181,14 @@ def routes(routing: Routing, version: str) -> JsonObject:
                 "name": "models",
                 "domains": ["*"],
                 "routes": listed,
+                # What a cluster says of itself, so that the routes stay small:
+                # Envoy reads all of them at every change of a weight.
+                "request_headers_to_add": [
+                    _header(INTERNAL_HEADER, "%CLUSTER_METADATA(mesh:model)%")
+                ],
+                "response_headers_to_add": [
+                    _header(ROUTE_HEADER, "%CLUSTER_METADATA(mesh:route)%")
+                ],
                 # Only what never reached the model: a request that did may have had an effect.
                 "retry_policy": {
                     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -225,23 +238,16 @@ def _action(
     def cluster(version: ModelVersion) -> str:
         return version.grpc_cluster if grpc else version.rest_cluster
 
-    action: JsonObject = {
-        "timeout": _seconds(routing.request_timeout),
-        "weighted_clusters": {
+    action: JsonObject = {"timeout": _seconds(routing.request_timeout)}
+    if len(shares) > 1:
+        action["weighted_clusters"] = {
             "clusters": [
-                {
-                    "name": cluster(share.version),
-                    # One share takes everything, whatever its weight: 0 is for splits.
-                    "weight": share.weight if len(shares) > 1 else 1,
-                    "request_headers_to_add": [
-                        _header(INTERNAL_HEADER, share.version.internal_name)
-                    ],
-                    "response_headers_to_add": [_header(ROUTE_HEADER, share.version.route_value)],
-                }
-                for share in shares
+                {"name": cluster(share.version), "weight": share.weight} for share in shares
             ]
-        },
-    }
+        }
+    else:
+        # One share takes everything, whatever its weight: 0 is for splits.
+        action["cluster"] = cluster(shares[0].version)
     if target is not None and target.mirror is not None and target.mirror_percent:
         action["request_mirror_policies"] = [
             {

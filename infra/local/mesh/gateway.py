@@ -65,7 +65,7 @@ class Gateway:
             self._clusters_version = self._next_version()
             version = str(self._clusters_version)
             document = envoy.clusters(wanted, self._settings, version)
-            _replace(self._settings.clusters, document)
+            _replace(self._settings.clusters, document, self._clusters_version)
             self._clusters = wanted
         return self._clusters_version
 
@@ -74,7 +74,7 @@ class Gateway:
         if routing != self._routing:
             self._routes_version = self._next_version()
             document = envoy.routes(routing, str(self._routes_version))
-            _replace(self._settings.routes, document)
+            _replace(self._settings.routes, document, self._routes_version)
             self._routing = routing
         return self._routes_version
 
@@ -163,9 +163,20 @@ async def _polls() -> Any:
         await asyncio.sleep(_POLL_SECONDS[-1])
 
 
-def _replace(path: Path, document: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the watched folder: Envoy looks again at every name that moves within it.
-    temporary = path.parent.parent / f".{path.name}.new"
-    temporary.write_bytes(pydantic_core.to_json(document))
-    temporary.replace(path)
+def _replace(path: Path, document: dict[str, Any], version: int = 0) -> None:
+    """Put a document in place at once: a new file, and a symbolic link renamed to point to it.
+
+    Renaming the file itself would make ext4 write it to disk first, which can take milliseconds.
+    """
+    folder = path.parent.parent / "documents"
+    for each in (folder, path.parent):
+        each.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{path.stem}-{version}{path.suffix}"
+    target.write_bytes(pydantic_core.to_json(document))
+    link = folder / f".{path.name}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    link.replace(path)
+    for old in folder.glob(f"{path.stem}-*{path.suffix}"):
+        if old != target:
+            old.unlink()

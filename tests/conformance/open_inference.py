@@ -1,0 +1,146 @@
+"""The Open Inference Protocol over gRPC, as far as the suite speaks it.
+
+The messages are declared here, because MLServer's are installed in another environment.
+"""
+
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.protobuf import (  # type: ignore[import-untyped] # no stubs
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
+
+_SERVICE = "/inference.GRPCInferenceService"
+_Field = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "string": _Field.TYPE_STRING,
+    "bytes": _Field.TYPE_BYTES,
+    "bool": _Field.TYPE_BOOL,
+    "int64": _Field.TYPE_INT64,
+    "float": _Field.TYPE_FLOAT,
+    "double": _Field.TYPE_DOUBLE,
+}
+_MESSAGES: dict[str, tuple[tuple[str, str, int], ...]] = {
+    "InferTensorContents": (
+        ("fp32_contents", "*float", 6),
+        ("fp64_contents", "*double", 7),
+    ),
+    "InferInputTensor": (
+        ("name", "string", 1),
+        ("datatype", "string", 2),
+        ("shape", "*int64", 3),
+        ("contents", "InferTensorContents", 5),
+    ),
+    "InferOutputTensor": (
+        ("name", "string", 1),
+        ("datatype", "string", 2),
+        ("shape", "*int64", 3),
+        ("contents", "InferTensorContents", 5),
+    ),
+    "ModelInferRequest": (
+        ("model_name", "string", 1),
+        ("model_version", "string", 2),
+        ("id", "string", 3),
+        ("inputs", "*InferInputTensor", 5),
+        ("raw_input_contents", "*bytes", 7),
+    ),
+    "ModelInferResponse": (
+        ("model_name", "string", 1),
+        ("model_version", "string", 2),
+        ("id", "string", 3),
+        ("outputs", "*InferOutputTensor", 5),
+        ("raw_output_contents", "*bytes", 6),
+    ),
+    "ModelMetadataRequest": (("name", "string", 1), ("version", "string", 2)),
+    "ModelMetadataResponse": (("name", "string", 1), ("platform", "string", 3)),
+    "ModelReadyRequest": (("name", "string", 1), ("version", "string", 2)),
+    "ModelReadyResponse": (("ready", "bool", 1),),
+    "RepositoryModelUnloadRequest": (("repository_name", "string", 1), ("model_name", "string", 2)),
+    "RepositoryModelUnloadResponse": (),
+}
+
+
+def _declared() -> dict[str, Any]:
+    package = "conformance"  # names on the wire are those of the service; messages have none
+    file = descriptor_pb2.FileDescriptorProto(
+        name="open_inference.proto", package=package, syntax="proto3"
+    )
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field, kind, number in fields:
+            repeated = kind.startswith("*")
+            kind = kind.removeprefix("*")  # noqa: PLW2901 - the mark is read
+            added = message.field.add(
+                name=field,
+                number=number,
+                label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL,
+            )
+            if kind in _SCALARS:
+                added.type = _SCALARS[kind]
+            else:
+                added.type = _Field.TYPE_MESSAGE
+                added.type_name = f".{package}.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in _MESSAGES
+    }
+
+
+messages = _declared()
+
+
+class Client:
+    """Calls a gateway."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.insecure_channel(
+            address, options=[("grpc.max_send_message_length", -1)]
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+    def call(
+        self, method: str, request: Any, metadata: tuple[tuple[str, str], ...] = ()
+    ) -> tuple[Any, dict[str, str], dict[str, str]]:
+        """Call a method; gives back the answer, and what came before and after it as metadata.
+
+        Raises `grpc.RpcError`.
+        """
+        rpc = self._channel.unary_unary(
+            f"{_SERVICE}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=messages[f"{method}Response"].FromString,
+        )
+        response, call = rpc.with_call(request, metadata=metadata, timeout=30)
+        return response, dict(call.initial_metadata()), dict(call.trailing_metadata())
+
+    def infer(
+        self,
+        *values: float,
+        tensor: str = "INPUT",
+        raw: bytes | None = None,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> tuple[Any, dict[str, str], dict[str, str]]:
+        """Ask for an inference over one FP32 tensor, written out or raw."""
+        request = messages["ModelInferRequest"](model_name="x", id="g1")
+        count = len(values) if raw is None else len(raw) // 4
+        tensor_in = request.inputs.add(name=tensor, datatype="FP32", shape=[count])
+        if raw is None:
+            tensor_in.contents.fp32_contents.extend(values)
+        else:
+            request.raw_input_contents.append(raw)
+        return self.call("ModelInfer", request, metadata)
