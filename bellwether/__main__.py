@@ -1,6 +1,8 @@
 """`bellwether`: the one command, on a laptop and in CI."""
 
+import dataclasses
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -194,6 +196,60 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
     )
 
 
+@app.command("load")
+def load_command(  # noqa: PLR0913  each is an option of the command
+    users: typing.Annotated[int, typer.Option(help="Callers at the same time.")] = 20,
+    duration: typing.Annotated[str, typer.Option(help="How long, such as 30s or 2m.")] = "30s",
+    journey: typing.Annotated[str, typer.Option(help="models, experiment or mixed.")] = "mixed",
+    rate: typing.Annotated[float, typer.Option(help="Requests a second of each caller.")] = 10,
+    against: typing.Annotated[
+        str | None, typer.Option(help="Another gateway's URL; the split is not tested then.")
+    ] = None,
+    model: typing.Annotated[
+        list[str] | None, typer.Option(help="Ask these models; needed with --against.")
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Run a load test; leave reports in `.bellwether/reports`; broken thresholds fail it."""
+    from bellwether import load, predict  # noqa: PLC0415  a command loads what it uses
+    from loadtests import headless  # noqa: PLC0415  a command loads what it uses
+
+    selected = environment.Stack(stack)
+    order = headless.Order(
+        journey=load.journey(journey),
+        users=users,
+        seconds=load.seconds(duration),
+        rate=rate,
+        stack=selected.settings().target,
+        experiment=predict.EXPERIMENT,
+        objects=against is None,
+        models=tuple(model or ()),
+    )
+    where = selected.endpoints()
+    if against:
+        where = dataclasses.replace(where, gateway=against)
+    load.run(where, order, selected.home / "reports", as_json=json_)
+
+
+@app.command("bench")
+def bench_command(
+    names: typing.Annotated[
+        list[str] | None, typer.Argument(help="Which benchmarks; all of them if none is named.")
+    ] = None,
+    rounds: typing.Annotated[int, typer.Option(help="Rounds, at least five.")] = 5,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Measure side by side: what a part costs, as a ratio within one run."""
+    from bellwether import bench  # noqa: PLC0415  a command loads what it uses
+
+    selected = environment.Stack(stack)
+    cli = (sys.executable, "-m", "bellwether")
+    os.environ["BELLWETHER_STACK"] = stack
+    bench.run(selected.endpoints(), names or (), rounds=rounds, cli=cli, as_json=json_)
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[
@@ -229,27 +285,36 @@ def _child(command: list[str]) -> None:
         raise typer.Exit(ended.returncode)
 
 
-def main() -> None:
-    """Run the command line; what is wrong is said in one message, without a traceback."""
-    from bellwether import predict  # noqa: PLC0415  names an error type only
-    from models import sources  # noqa: PLC0415  names an error type only
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Name the errors whose message is all that a person needs."""
+    from bellwether import load, predict  # noqa: PLC0415  only once something went wrong
+    from loadtests import endpoints  # noqa: PLC0415
+    from models import sources  # noqa: PLC0415
 
-    known = (
+    return (
         settings.SettingsError,
         setup.SetupError,
         toolchain.MissingToolError,
         environment.EnvironmentFailedError,
         predict.PredictionError,
         sources.DataError,
+        endpoints.LoadTestError,
+        load.ThresholdsBrokenError,
     )
+
+
+def main() -> None:
+    """Run the command line; what is wrong is said in one message, without a traceback."""
     try:
         app()
-    except known as error:
-        steps.console.print(f"[red]error:[/] {rich.markup.escape(str(error))}")
-        sys.exit(1)
     except KeyboardInterrupt:
         steps.console.print("interrupted; run the same command again to go on")
         sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, _expected_errors()):
+            raise
+        steps.console.print(f"[red]error:[/] {rich.markup.escape(str(error))}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

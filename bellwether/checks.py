@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET  # pytest's own report, read back at once
-from xml.etree import ElementTree  # pytest's own report, read back at once
 
 from bellwether import steps
 from infra import paths

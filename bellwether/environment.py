@@ -15,6 +15,7 @@ import pulumi.automation
 from bellwether import steps
 from infra import paths, program, settings
 from infra.local import supervision, toolchain
+from loadtests import endpoints
 
 LOCAL_PASSPHRASE = "bellwether-local"  # noqa: S105  a local stack holds no secrets: its passphrase is public
 DEFAULT_STACK = "local"
@@ -48,6 +49,16 @@ class Stack:
     def home(self) -> pathlib.Path:
         """Where the local environment of this stack keeps everything."""
         return paths.home()
+
+    def endpoints(self) -> endpoints.Endpoints:
+        """Give the addresses that tests and benchmarks ask."""
+        wanted = self.settings()
+        return endpoints.Endpoints(
+            gateway=f"http://127.0.0.1:{wanted.ports.gateway}",
+            mesh=f"http://127.0.0.1:{wanted.ports.mesh}",
+            model_server=f"http://127.0.0.1:{wanted.ports.model_server}",
+            namespace=wanted.namespace,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
