@@ -1,0 +1,116 @@
+"""What the program registers, recorded by a double of Pulumi's engine."""
+
+import pathlib
+
+import pulumi
+import pytest
+
+from infra import settings
+from infra.catalogue import experiments, models, topics
+from infra.local import target, toolchain
+
+
+class Engine(pulumi.runtime.Mocks):
+    """Records what is registered; nothing is made."""
+
+    def __init__(self):
+        self.registered = []
+
+    def new_resource(self, args):
+        self.registered.append(args)
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args):
+        raise AssertionError(f"the program calls no provider function, but it called {args.token}")
+
+    def of(self, kind):
+        return {
+            r.name: r.inputs for r in self.registered if r.typ == f"bellwether-local:index:{kind}"
+        }
+
+
+def declared(tmp_path, **values):
+    jars = tmp_path / "jars"
+    jars.mkdir(exist_ok=True)
+    (jars / "jmx_prometheus_javaagent-1.jar").touch()
+    program = pathlib.Path("/bin/true")
+    local = target.Local(
+        settings.Settings.parse({f"bellwether:{k}": v for k, v in values.items()}, "test"),
+        tmp_path / "home",
+        toolchain.Toolchain(program, program, program, program, jars, program, program),
+        {
+            model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
+            for model in models.MODELS
+        },
+    )
+    engine = Engine()
+    pulumi.runtime.set_mocks(engine)
+
+    @pulumi.runtime.test
+    def run():
+        target.declare(local)
+
+    run()
+    return engine
+
+
+@pytest.fixture
+def engine(tmp_path):
+    return declared(tmp_path)
+
+
+def test_every_part_is_a_process_with_a_probe(engine):
+    processes = engine.of("Process")
+    assert set(processes) == {
+        "kafka", "valkey", "valkey-exporter", "model-server", "mesh", "gateway", "prometheus",
+    }  # fmt: skip
+    assert all(p["readiness"] for p in processes.values())
+
+
+def test_every_port_of_the_settings_belongs_to_one_process(engine):
+    owned = [key for p in engine.of("Process").values() for key in p["ports"]]
+    assert sorted(owned) == sorted(
+        f"bellwether:ports.{name}" for name in settings.Ports.model_fields
+    )
+
+
+def test_a_moved_port_moves_everywhere(tmp_path):
+    engine = declared(tmp_path, ports={"valkey": 7777})
+    assert "port 7777" in engine.of("File")["valkey/valkey.conf"]["content"]
+    assert "redis://127.0.0.1:7777" in " ".join(engine.of("Process")["valkey-exporter"]["command"])
+    assert engine.of("Process")["valkey"]["readiness"]["port"] == 7777
+
+
+def test_nothing_listens_beyond_this_machine(engine):
+    for file in engine.of("File").values():
+        assert "0.0.0.0" not in file["content"]  # noqa: S104  looked for, not bound
+    assert "bind 127.0.0.1" in engine.of("File")["valkey/valkey.conf"]["content"]
+    assert (
+        "listeners=PLAINTEXT://127.0.0.1:9092"
+        in engine.of("File")["kafka/server.properties"]["content"]
+    )
+    assert "--web.listen-address=127.0.0.1:9090" in engine.of("Process")["prometheus"]["command"]
+
+
+def test_the_catalogue_is_declared_whole(engine):
+    assert set(engine.of("Topic")) == {t.name for t in topics.TOPICS}
+    objects = {name: o["manifest"] for name, o in engine.of("SeldonObject").items()}
+    assert {n for n, m in objects.items() if m["kind"] == "Model"} == {
+        m.name for m in models.MODELS
+    }
+    assert {n for n, m in objects.items() if m["kind"] == "Experiment"} == {
+        e.metadata.name for e in experiments.EXPERIMENTS
+    }
+    assert {m["metadata"]["namespace"] for m in objects.values()} == {"bellwether"}
+
+
+def test_a_model_points_to_its_content_addressed_artifact(engine):
+    baseline = engine.of("SeldonObject")["baseline-predictor"]["manifest"]
+    assert baseline["spec"]["storageUri"] == "file:///cache/baseline/sha256-0"
+
+
+def test_a_changed_configuration_file_restarts_its_process(tmp_path):
+    before = declared(tmp_path).of("Process")
+    after = declared(tmp_path, kafka_heap_mb=512).of("Process")
+    assert before["kafka"]["triggers"] != after["kafka"]["triggers"]
+    assert before["valkey"]["triggers"] == after["valkey"]["triggers"]
