@@ -17,7 +17,8 @@ VARIABLE = "BELLWETHER_CACHE"
 def root() -> pathlib.Path:
     """Give the cache's folder: `$BELLWETHER_CACHE`, else `~/.cache/bellwether`."""
     chosen = os.environ.get(VARIABLE)
-    return pathlib.Path(chosen) if chosen else pathlib.Path.home() / ".cache" / "bellwether"
+    default = pathlib.Path.home() / ".cache" / "bellwether"
+    return (pathlib.Path(chosen) if chosen else default).absolute()
 
 
 def artifacts() -> pathlib.Path:

@@ -42,8 +42,9 @@ def learn(
     outward = tail * (1 - 1 / len(errors))
     return artifact.IntervalRule(
         level=LEVEL,
-        lower=_rounded(np.quantile(scaled, outward)),
-        upper=_rounded(np.quantile(scaled, 1 - outward)),
+        # The forecast itself is always inside, however biased the errors were.
+        lower=_rounded(min(np.quantile(scaled, outward), 0.0)),
+        upper=_rounded(max(np.quantile(scaled, 1 - outward), 0.0)),
         feature=FEATURE,
         intercept=rule.intercept,
         slope=rule.slope,

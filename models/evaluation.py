@@ -168,7 +168,7 @@ def _routed(
     ledgers: Mapping[str, fitting.Ledger], regime: npt.NDArray[np.str_]
 ) -> fitting.Ledger | None:
     """Take each day from the model made for its regime; None if one of them did not walk."""
-    made_for = {discovery.declared(name).regime: name for name in ledgers}
+    made_for = {discovery.declared(name).regime: name for name in discovery.folders()}
     takes = {name: made_for.get(name, CALM_MODEL) for name in regimes.NAMES}
     if not set(takes.values()) <= set(ledgers):
         return None

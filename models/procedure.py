@@ -26,7 +26,7 @@ The targets reach five trading days ahead; a calendar week more lets shocks fade
 HELD_OUT = 0.15
 """Share of the days, the newest ones, that a first fit does not see."""
 
-FEWEST_ROWS = 100
+FEWEST_ROWS = 50
 """Rows before the cut, and rows after it, that training needs at least."""
 
 

@@ -160,13 +160,13 @@ def finish(
 ) -> Forecast:
     """Make forecasts of an estimator's output: cut to the bounds, and add the interval."""
     rule = manifest.interval
-    volatility = np.exp(np.clip(log_volatility, *np.log(VOLATILITY_BOUNDS)))
     scale = rule.scale(features[:, manifest.feature_names.index(rule.feature)])
-    interval = volatility[:, None] * np.exp(scale[:, None] * np.array([rule.lower, rule.upper]))
+    ends = log_volatility[:, None] + scale[:, None] * np.array([rule.lower, rule.upper])
+    bounds = np.log(VOLATILITY_BOUNDS)
     return Forecast(
-        volatility=volatility,
+        volatility=np.exp(np.clip(log_volatility, *bounds)),
         direction=np.clip(direction, *DIRECTION_BOUNDS),
-        interval=np.clip(interval, *VOLATILITY_BOUNDS),
+        interval=np.exp(np.clip(ends, *bounds)),
     )
 
 
