@@ -15,7 +15,9 @@ from loadtests import endpoints, mesh, plan, record, samples, summary, threshold
 PREDICTOR_SUFFIX = "-predictor"
 """What the names of the models that answer forecasts end with."""
 
-_LOCUSTFILE = pathlib.Path(__file__).with_name("journeys") / "locustfile.py"
+LOCUSTFILE = pathlib.Path(__file__).with_name("journeys") / "locustfile.py"
+"""What Locust is started with."""
+
 _STOP_SECONDS = 5
 _TAIL = 2000
 _FASTEST = 1000
@@ -112,7 +114,7 @@ def run(
     log = of.folder / "locust.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            _command(of),
+            command(of),
             stdout=out,
             stderr=subprocess.STDOUT,
             env=os.environ | {plan.VARIABLE: str(of.folder / "plan.json")},
@@ -139,9 +141,10 @@ def run(
     return came_out
 
 
-def _command(of: plan.Plan) -> list[str]:
+def command(of: plan.Plan) -> list[str]:
+    """Return the command line of Locust for a plan, which `plan.VARIABLE` has to lead to."""
     return [
-        *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--headless"),
+        *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
         *("--users", str(of.users), "--spawn-rate", str(of.users)),
         *("--run-time", f"{of.seconds}s", "--stop-timeout", str(_STOP_SECONDS)),
         *("--csv", str(of.folder / "locust"), "--html", str(of.folder / "report.html")),
