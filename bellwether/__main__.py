@@ -104,7 +104,11 @@ def down(stack: StackOption = environment.DEFAULT_STACK) -> None:
 
 @app.command("status")
 def status_command(
-    stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+    picture: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also write it as a picture, to this SVG file.")
+    ] = None,
 ) -> None:
     """Say what every part does right now. Exit code 1 if not all of it serves."""
     from bellwether import status  # noqa: PLC0415  a command loads what it uses
@@ -112,10 +116,12 @@ def status_command(
     current: status_module.Status = status.read(environment.Stack(stack))
     if json_:
         _print_json(current)
-    elif len(current.components) == 1:
+    elif len(current.components) == 1 and current.components[0].state == "down":
         steps.console.print("Nothing runs. `make up` brings the environment up.")
     else:
         steps.console.print(status.table(current))
+    if picture:
+        steps.save_picture(status.table(current), picture, "uv run bellwether status")
     raise typer.Exit(0 if current.serving else 1)
 
 

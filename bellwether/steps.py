@@ -2,6 +2,8 @@
 
 import collections.abc
 import contextlib
+import io
+import pathlib
 import sys
 import time
 
@@ -12,6 +14,13 @@ console = rich.console.Console(
     stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120
 )
 """People's output goes to standard error; standard output is for results and `--json`."""
+
+
+def save_picture(drawn: rich.console.RenderableType, path: pathlib.Path, title: str) -> None:
+    """Write what would be printed as an SVG picture of a terminal."""
+    recorder = rich.console.Console(record=True, width=120, file=io.StringIO(), highlight=False)
+    recorder.print(drawn)
+    recorder.save_svg(str(path), title=title)
 
 
 class Step:
