@@ -17,7 +17,7 @@ THREADS = 1
 """Fixed: sums over another number of threads may differ in the last bit."""
 
 
-LEVEL = "log_variance_22d"
+LEVEL = linear.LEVEL
 """The one feature that says how volatile an asset is altogether: the line's business.
 
 Trees that split on it would learn which asset they see, and fail on others.
@@ -78,7 +78,7 @@ def fit(task: fitting.Task, trees: Trees, weights: fitting.Array) -> FittedTrees
         "objective": "regression",
         "learning_rate": trees.rate,
         "num_leaves": trees.leaves,
-        "min_data_in_leaf": min(trees.fewest, max(len(sample.rise) // 20, 5)),
+        "min_data_in_leaf": min(trees.fewest, max(len(sample.rise) // 5, 5)),
         "feature_fraction": 0.7,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,

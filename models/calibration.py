@@ -8,6 +8,8 @@ import numpy as np
 
 from runtimes.predictor import artifact
 
+from . import linear
+
 LEVEL = 0.8
 """Share of the days whose volatility the interval is to contain."""
 
@@ -32,9 +34,9 @@ def learn(
         lower=0.0,
         upper=0.0,
         feature=FEATURE,
-        intercept=_rounded(intercept),
-        slope=_rounded(slope),
-        minimum=_rounded(max(sizes.mean() / 4, 1e-6)),
+        intercept=linear.rounded(intercept),
+        slope=linear.rounded(slope),
+        minimum=linear.rounded(max(sizes.mean() / 4, 1e-6)),
     )
     scaled = errors / rule.scale(column)
     tail = (1 - LEVEL) / 2
@@ -43,15 +45,10 @@ def learn(
     return artifact.IntervalRule(
         level=LEVEL,
         # The forecast itself is always inside, however biased the errors were.
-        lower=_rounded(min(np.quantile(scaled, outward), 0.0)),
-        upper=_rounded(max(np.quantile(scaled, 1 - outward), 0.0)),
+        lower=linear.rounded(min(np.quantile(scaled, outward), 0.0)),
+        upper=linear.rounded(max(np.quantile(scaled, 1 - outward), 0.0)),
         feature=FEATURE,
         intercept=rule.intercept,
         slope=rule.slope,
         minimum=rule.minimum,
     )
-
-
-def _rounded(value: float) -> float:
-    """Give ten significant digits: what the last bits hold depends on the processor."""
-    return float(f"{value:.10g}")

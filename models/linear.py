@@ -1,7 +1,7 @@
 """Linear models of log volatility and of the log odds of a rise, in numpy.
 
-Coefficients are found on standardised features with a small ridge penalty, and given for the
-features as they are, with ten significant digits.
+Coefficients are found on standardised features with a ridge penalty, and given for the features
+as they are, with ten significant digits.
 """
 
 import dataclasses
@@ -20,8 +20,17 @@ Array = fitting.Array
 Reweight = Callable[[Array], Array]
 """Gives weights for the errors [n] of a fit: how a loss other than the squared one is fitted."""
 
-RIDGE = 1e-4
-"""Penalty of squared standardised coefficients, as a share of the rows."""
+PRIOR_ROWS = 100.0
+"""How many rows' worth of evidence it takes to move away from last month's volatility.
+
+Coefficients are shrunk towards a forecast that says: as volatile as last month.
+With decades of days this changes nothing; with a year of one symbol it keeps the fit sound,
+because targets overlap and features persist: there are fewer independent days than rows.
+"""
+
+LEVEL = "log_variance_22d"
+HALF = 0.5
+"""The logarithm of a volatility is half that of its variance."""
 
 RIDGE_OF_ODDS = 0.2
 """The same for direction, where there is next to nothing to learn: it stays near the base rate."""
@@ -83,15 +92,16 @@ def volatility(
 ) -> forecast_linear.Line:
     """Fit the line of log volatility."""
     scaled = _Scaled.of(sample, features)
-    coefficients = _weighted(scaled.design, sample.log_volatility, weights, RIDGE)
-    if reweight is None:
-        return scaled.line(coefficients)
-    for _ in range(ROUNDS):
-        errors = sample.log_volatility - scaled.design @ coefficients
-        coefficients = _weighted(
-            scaled.design, sample.log_volatility, weights * reweight(errors), RIDGE
-        )
-    return scaled.line(coefficients)
+    place = sample.feature_names.index(LEVEL)
+    target = sample.log_volatility - HALF * sample.features[:, place]
+    coefficients = _weighted(scaled.design, target, weights, PRIOR_ROWS)
+    if reweight is not None:
+        for _ in range(ROUNDS):
+            renewed = weights * reweight(target - scaled.design @ coefficients)
+            coefficients = _weighted(scaled.design, target, renewed, PRIOR_ROWS)
+    line = scaled.line(coefficients)
+    line.coefficients[place] = rounded(line.coefficients[place] + HALF)
+    return line
 
 
 def direction(
@@ -105,8 +115,13 @@ def direction(
         chance = 1.0 / (1.0 + np.exp(-design @ coefficients))
         curvature = weights * np.maximum(chance * (1 - chance), 1e-6)
         working = design @ coefficients + (sample.rise - chance) * weights / curvature
-        coefficients = _weighted(design, working, curvature, RIDGE_OF_ODDS)
+        coefficients = _weighted(design, working, curvature, RIDGE_OF_ODDS * len(design))
     return scaled.line(coefficients)
+
+
+def rounded(value: float) -> float:
+    """Give ten significant digits: what the last bits hold depends on the processor."""
+    return float(f"{value:.10g}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,13 +154,13 @@ class _Scaled:
     def line(self, coefficients: Array) -> forecast_linear.Line:
         slopes = coefficients[1:] / self.deviation
         full = np.zeros(self.width)
-        full[list(self.places)] = [float(f"{slope:.10g}") for slope in slopes]
+        full[list(self.places)] = [rounded(slope) for slope in slopes]
         intercept = coefficients[0] - (slopes * self.mean).sum()
-        return forecast_linear.Line(intercept=float(f"{intercept:.10g}"), coefficients=full)
+        return forecast_linear.Line(intercept=rounded(intercept), coefficients=full)
 
 
-def _weighted(design: Array, target: Array, weights: Array, ridge: float) -> Array:
-    penalty = np.full(design.shape[1], ridge * weights.sum())
+def _weighted(design: Array, target: Array, weights: Array, rows: float) -> Array:
+    penalty = np.full(design.shape[1], rows * weights.mean())
     penalty[0] = 0.0
     gram = design.T @ (design * weights[:, None]) + np.diag(penalty)
     return np.asarray(np.linalg.solve(gram, design.T @ (target * weights)), dtype=np.float64)

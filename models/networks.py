@@ -170,7 +170,7 @@ def fit(task: fitting.Task, body: Body, schedule: Schedule) -> FittedNetwork:
         rate = schedule.rate / 3
     else:
         network = Network(body, sample.features.shape[1])
-        network.set_scale(sample.features, sample.feature_names.index("log_variance_22d"))
+        network.set_scale(sample.features, sample.feature_names.index(linear.LEVEL))
         epochs, rate = schedule.epochs, schedule.rate
     network.set_lines(
         linear.volatility(sample, sample.feature_names, weights), linear.direction(sample, weights)

@@ -230,7 +230,7 @@ def test_only_a_model_whose_code_changed_is_trained_again(
         "robust": True,
     }
     shared = checkout / "models" / "linear.py"
-    shared.write_text(shared.read_text().replace("RIDGE = 1e-4", "RIDGE = 1e-3"))
+    shared.write_text(shared.read_text().replace("PRIOR_ROWS = 100.0", "PRIOR_ROWS = 50.0"))
     changed = train(checkout, csvs, "baseline,robust")
     assert all(model["trained"] for model in changed.values())
 
