@@ -189,7 +189,7 @@ class ServerSpec(Part):
     Kubernetes' own types (`pod_spec`, `image_overrides`) are passed on as they are.
     """
 
-    server_config: Text | None = None
+    server_config: Text
     capabilities: tuple[Text, ...] | None = None
     extra_capabilities: tuple[Text, ...] | None = None
     replicas: Count | None = None
@@ -237,7 +237,7 @@ class Server(Resource):
     plural: ClassVar[str] = "servers"
 
     kind: Literal["Server"] = "Server"
-    spec: ServerSpec = ServerSpec()
+    spec: ServerSpec
 
 
 Kind = TypeVar("Kind", bound=Part)

@@ -332,7 +332,7 @@ _MODIFIED = (
 
 def runs_here(server: seldon.Server) -> bool:
     """Say whether this machine has the server that is asked for: MLServer."""
-    return server.spec.server_config in {None, BUILT_IN_SERVER}
+    return server.spec.server_config == BUILT_IN_SERVER
 
 
 def merged(target: object, patch: JsonObject) -> JsonObject:
