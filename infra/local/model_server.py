@@ -93,13 +93,12 @@ class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
         super().__init__(settings=settings, model_registry=registry)
         self.loaded_repository = False
 
-    async def live(self) -> bool:
-        """Say whether the repository has been gone through once."""
-        return self.loaded_repository
-
     async def ready(self) -> bool:
-        """Say whether the repository has been gone through, and every model can answer."""
-        return self.loaded_repository and bool(await super().ready())
+        """Say whether what lay in the repository at the start has been loaded.
+
+        A model that is being loaded makes the others no less ready; each has a readiness of its own.
+        """
+        return self.loaded_repository
 
     @contextlib.asynccontextmanager
     async def _infer_contextmanager(

@@ -1,6 +1,7 @@
 """The models of the recordings, as MLServer runtimes: FP32 INPUT [n] in, FP32 OUTPUT [n, 1] out."""
 
 import asyncio
+import os
 
 import numpy as np
 from mlserver import MLModel
@@ -77,3 +78,10 @@ class Counting(_Counted):
         output = NumpyCodec.encode_output("OUTPUT", np.array([self.calls, size], np.float32))
         self.calls += 1
         return InferenceResponse(model_name=self.name, model_version=self.version, outputs=[output])
+
+
+class Deadly(MLModel):  # type: ignore[misc] # MLServer is not typed
+    """Takes the process with it when it is loaded."""
+
+    async def load(self) -> bool:
+        os._exit(139)

@@ -32,6 +32,7 @@ def world(environment: Environment, tmp_path: Path) -> Iterator[World]:
             write_artifact(tmp_path / "mul2", factor=2),
             write_artifact(tmp_path / "slow", factor=3, delay=0.3),
             write_artifact(tmp_path / "unloadable", "Unloadable"),
+            write_artifact(tmp_path / "deadly", "Deadly"),
         )
     }
     with World(environment, apply.MeshApplier(environment), artifacts) as own:
@@ -152,6 +153,20 @@ def test_a_new_version_that_cannot_be_loaded_leaves_the_old_one_serving(world: W
     assert world.route("mul10") == route
     assert world.model("mul10").message == f"{route.strip(':')} serves", "back without a reload"
     assert world.route("mul10") == route
+
+
+def test_a_model_that_kills_the_model_server_does_not_keep_it_down(world: World) -> None:
+    world.serve("mul10")
+    outcome = world.model("deadly")
+    assert "MLServer stopped while loading it" in outcome.message
+
+    def serving() -> bool:
+        up = httpx.get(f"{world.environment.mesh_url}/readyz", timeout=5).status_code == 200
+        return up and world.infer("mul10", 1).status_code == 200
+
+    eventually(serving, "the other model serves", 30)
+    assert world.applier.delete("models", "deadly").accepted
+    eventually(serving, "the other model serves after all", 30)
 
 
 def test_a_thousand_changes_of_weights_fail_no_request(world: World, objects: httpx.Client) -> None:

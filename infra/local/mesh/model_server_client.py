@@ -70,7 +70,7 @@ class ModelServerClient:
     async def _ready(self, reader: asyncio.StreamReader) -> bool:
         while not reader.at_eof():
             try:
-                async with self._session.get(f"{self._url}/health/live") as response:
+                async with self._session.get(f"{self._url}/health/ready") as response:
                     if response.status == 200:  # noqa: PLR2004 - HTTP's OK
                         return True
             except aiohttp.ClientConnectionError:

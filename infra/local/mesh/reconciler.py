@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_RETRY_SECONDS = 2.0
 _LAST_RETRY_SECONDS = 300.0
+_FATAL_GROWTH = 30
+"""A model that may kill MLServer is tried again soon once, in case it did not, and then rarely."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class _Problem:
     digest: str
     reason: str
     message: str
+    fatal: bool = False
+    """Whether MLServer may have died of it."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,10 @@ class Reconciler:
             self._server_up = True
             logger.info("MLServer is up with %d models", len(self._loaded))
             for model in {*self._objects.models, *(each.version.model for each in self._records)}:
-                self._delays.pop(model, None)
-                self._wake(model)
+                problem = self._problems.get(model)
+                if problem is None or not problem.fatal:
+                    self._delays.pop(model, None)
+                    self._wake(model)
             await presence.ended()
             self._server_up = False
             logger.warning("MLServer is gone, waiting for it to come back")
@@ -292,6 +298,11 @@ class Reconciler:
             await self._model_server.load(version)
         except (artifacts.ArtifactError, LoadError) as error:
             return _Problem(version, wanted.digest, "ModelFailed", str(error))
+        except ModelServerGoneError:
+            # Perhaps because of this model: its folder goes, or MLServer would load it at its
+            # start, and die again and again.
+            why = "MLServer stopped while loading it, it will be tried again"
+            return _Problem(version, wanted.digest, "ModelFailed", why, fatal=True)
         self._loaded.add(version)
         await self._gateway.clusters_act(self._write_clusters())
         self._store.set_live(version)
@@ -340,8 +351,10 @@ class Reconciler:
             logger.info("%s is gone", version.internal_name)
 
     def _retry(self, model: str) -> None:
+        problem = self._problems.get(model)
         delay = self._delays.get(model, _FIRST_RETRY_SECONDS)
-        self._delays[model] = min(delay * 2, _LAST_RETRY_SECONDS)
+        growth = _FATAL_GROWTH if problem is not None and problem.fatal else 2
+        self._delays[model] = min(delay * growth, _LAST_RETRY_SECONDS)
         loop = asyncio.get_running_loop()
         self._retries[model] = loop.call_later(delay, self._wake, model)
 
