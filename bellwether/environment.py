@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import socket
 import threading
 
@@ -19,6 +20,7 @@ from loadtests import endpoints
 
 LOCAL_PASSPHRASE = "bellwether-local"  # noqa: S105  a local stack holds no secrets: its passphrase is public
 DEFAULT_STACK = "local"
+_GRPC_PREFIX = re.compile(r"Unexpected <class '[^']+'>: ")  # how gRPC names a provider's error
 
 
 class EnvironmentFailedError(Exception):

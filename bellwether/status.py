@@ -7,6 +7,7 @@ import typing
 import httpx
 import psutil
 import pydantic
+import rich.box
 import rich.table
 
 from bellwether import environment
@@ -74,7 +75,9 @@ def read(stack: environment.Stack) -> Status:
 
 def table(status: Status) -> rich.console.Group:
     """Draw it for a person."""
-    processes = rich.table.Table(title=f"environment `{status.stack}`", title_justify="left")
+    processes = rich.table.Table(
+        title=f"environment `{status.stack}`", title_justify="left", box=rich.box.SIMPLE_HEAD
+    )
     for heading in ("component", "address", "state", "since", "memory", "log"):
         processes.add_column(heading, overflow="fold")
     for component in status.components:
@@ -86,7 +89,7 @@ def table(status: Status) -> rich.console.Group:
             f"{component.memory_mb:.0f} MB" if component.memory_mb else "–",
             _relative(component.log),
         )
-    objects = rich.table.Table()
+    objects = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     for heading in ("kind", "name", "ready", "detail"):
         objects.add_column(heading, overflow="fold")
     for item in status.objects:

@@ -10,6 +10,7 @@ import pytest
 from bellwether import environment as environments
 from infra import paths
 from infra.local import supervision
+from tests.conformance import environment as conformance
 
 HOME = paths.ROOT / ".bellwether" / "test"
 
@@ -41,6 +42,15 @@ def up():
     assert answer.returncode == 0, answer.stderr
     assert supervision_.leftovers() == []
     assert environments.open_ports(stack.settings().ports) == {}
+
+
+@pytest.fixture(scope="session")
+def environment(up):
+    """The same environment, as the conformance suite sees one: by its addresses."""
+    where = up.endpoints()
+    return conformance.Environment(
+        where.gateway, where.mesh, where.namespace, model_server_url=where.model_server
+    )
 
 
 @pytest.hookimpl(wrapper=True)
