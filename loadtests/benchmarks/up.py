@@ -88,10 +88,20 @@ def _components(status: Any) -> dict[str, int]:
 
 
 def _memory(processes: collections.abc.Mapping[str, int]) -> list[tuple[str, int, float]]:
-    """Return name, id and MiB of each process with its children, the heaviest first."""
+    """Return name, id and MiB of each process with the children that have no name of their own."""
     weighed = []
     for name, pid in processes.items():
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        named = set(processes.values()) - {pid}
+        family = [process, *_children(process, named)]
         weighed.append((name, pid, sum(one.memory_info().rss for one in family) / _MEBIBYTE))
     return sorted(weighed, key=lambda one: -one[2])
+
+
+def _children(
+    process: psutil.Process, without: collections.abc.Set[int]
+) -> collections.abc.Iterator[psutil.Process]:
+    for child in process.children():
+        if child.pid not in without:
+            yield child
+            yield from _children(child, without)

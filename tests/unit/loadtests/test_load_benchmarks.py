@@ -175,6 +175,24 @@ def test_a_command_that_fails_is_told_with_what_it_said(tmp_path: pathlib.Path) 
         up.run(context(nowhere(), cli=cli(tmp_path, failing="preview")))
 
 
+def test_a_supervisor_does_not_weigh_the_processes_that_have_names_of_their_own() -> None:
+    heavy = subprocess.Popen(
+        [sys.executable, "-c", "x = b'x' * 200_000_000; print(1, flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with heavy:
+        assert heavy.stdout
+        heavy.stdout.readline()
+        alone = {name: mib for name, _, mib in up._memory({"parent": os.getpid()})}
+        named = {
+            name: mib for name, _, mib in up._memory({"parent": os.getpid(), "child": heavy.pid})
+        }
+        heavy.communicate(b"\n")
+    assert named["child"] > 190
+    assert alone["parent"] - named["parent"] == pytest.approx(named["child"], rel=0.05)
+
+
 def test_a_spread_is_minimum_median_and_maximum() -> None:
     assert benchmark.Spread.of([3.0, 1.0, 2.0]) == benchmark.Spread(1.0, 2.0, 3.0)
     assert benchmark.Spread.of([4.0, 1.0, 2.0, 3.0]).median == 2.5
