@@ -218,11 +218,16 @@ def train(checkout: pathlib.Path, source: sources.Source, only: str) -> dict[str
     return models
 
 
-def test_only_a_model_whose_code_changed_is_trained_again(
+def test_only_a_model_whose_code_changed_in_meaning_is_trained_again(
     checkout: pathlib.Path, csvs: sources.Source
 ) -> None:
     train(checkout, csvs, "baseline,robust")
     path = checkout / "models" / "robust" / "model.py"
+    reworded = path.read_text().replace('"""Fit by', '"""In other words, fit by')
+    assert reworded != path.read_text()
+    path.write_text(f"# a remark\n{reworded}")
+    same = train(checkout, csvs, "baseline,robust")
+    assert not any(model["trained"] for model in same.values())
     path.write_text(path.read_text().replace("EMPHASIS = 3.0", "EMPHASIS = 4.0"))
     changed = train(checkout, csvs, "baseline,robust")
     assert {name: model["trained"] for name, model in changed.items()} == {
@@ -230,7 +235,9 @@ def test_only_a_model_whose_code_changed_is_trained_again(
         "robust": True,
     }
     shared = checkout / "models" / "linear.py"
-    shared.write_text(shared.read_text().replace("PRIOR_ROWS = 100.0", "PRIOR_ROWS = 50.0"))
+    other = shared.read_text().replace("PRIOR_ROWS = 100.0", "PRIOR_ROWS = 50.0")
+    assert other != shared.read_text()
+    shared.write_text(other)
     changed = train(checkout, csvs, "baseline,robust")
     assert all(model["trained"] for model in changed.values())
 
