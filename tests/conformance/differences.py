@@ -1,6 +1,19 @@
 """Where this mesh answers otherwise than Seldon, on purpose, and why.
 
 What is not listed here has to be the same; what is listed and does not occur is an error, too.
+
+Different as well, where nothing was recorded, each with a test beside it:
+
+- An inference that takes longer than `request_timeout` (60 s) ends in 504; Seldon waits for ever.
+- A body of more than `max_request_bytes` (16 MiB) is refused with 413, over gRPC with
+  RESOURCE_EXHAUSTED; Seldon reads it.
+- `replicas` above 1 is served by the one model server that there is, and the status says so;
+  Seldon would not schedule the model.
+- A model that an experiment uses can be neither removed nor changed into what cannot be loaded;
+  Seldon lets it go and takes the experiment's route away.
+- Back at the spec that still serves after a failed one, nothing is loaded; Seldon loads it again.
+- A model that is removed altogether begins at version 1 again; Seldon counts on.
+- Names that are not found are told over gRPC too, in the message of UNIMPLEMENTED.
 """
 
 import re

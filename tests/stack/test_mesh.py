@@ -454,3 +454,26 @@ def test_a_bad_request_is_answered_and_the_next_one_served(
     assert response.status_code == status
     assert response.json()
     assert values(world.infer("mul10", 1)) == [10]
+
+
+def test_a_model_that_was_removed_begins_again_at_its_first_version(world: World) -> None:
+    world.serve("mul2")
+    assert world.model("mul2", parameters=[{"name": "factor", "value": "4"}]).accepted
+    assert world.route("mul2") == ":mul2_2:"
+    assert world.applier.delete("models", "mul2").accepted
+    eventually(lambda: world.infer("mul2", 1).status_code == 404, "mul2 is gone")
+
+    def again() -> bool:
+        world.serve("mul2")
+        first = world.route("mul2") == ":mul2_1:"
+        if not first:  # created while the old one was still being taken down
+            world.applier.delete("models", "mul2")
+        return first
+
+    eventually(again, "the model begins again")
+
+
+def test_a_model_of_several_replicas_is_served_by_the_one_server(world: World) -> None:
+    outcome = world.model("mul2", replicas=3)
+    assert outcome.message.endswith("with 1 of 3 replicas: this machine has one model server")
+    assert values(world.infer("mul2", 1)) == [2]

@@ -175,7 +175,7 @@ def _replace(path: Path, document: dict[str, Any], version: int = 0) -> None:
     target.write_bytes(pydantic_core.to_json(document))
     link = folder / f".{path.name}"
     link.unlink(missing_ok=True)
-    link.symlink_to(target)
+    link.symlink_to(Path("..") / folder.name / target.name)
     link.replace(path)
     for old in folder.glob(f"{path.stem}-*{path.suffix}"):
         if old != target:
