@@ -313,9 +313,6 @@ def main() -> None:
     """Run the command line; what is wrong is said in one message, without a traceback."""
     try:
         app()
-    except KeyboardInterrupt:
-        steps.console.print("interrupted; run the same command again to go on")
-        sys.exit(130)
     except Exception as error:
         if not isinstance(error, _expected_errors()):
             raise

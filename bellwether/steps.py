@@ -70,8 +70,10 @@ def step(title: str) -> collections.abc.Iterator[Step]:
     try:
         with progress or contextlib.nullcontext():
             yield current
-    except BaseException:
+    except BaseException as error:
         console.print(f"[red]✗[/] {title:<28} [dim]{time.monotonic() - started:6.1f} s")
+        if isinstance(error, KeyboardInterrupt):
+            console.print("interrupted; the same command goes on from here")
         raise
     note = f"  {current.note}" if current.note else ""
     console.print(f"[green]✓[/] {title:<28} [dim]{time.monotonic() - started:6.1f} s{note}")
