@@ -4,42 +4,11 @@ Asking is quick and needs neither torch nor pandas; training itself runs in an e
 own, by the command lines that are given here.
 """
 
-import dataclasses
-import json
 import pathlib
 
-from infra import paths
-from models import cache, index, provenance, sources
+from models import index, provenance, sources
 
 DataError = sources.DataError
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Choice:
-    """What was trained last: on which data, with which seed."""
-
-    data: pathlib.Path | None = None
-    seed: int = 1
-
-    @classmethod
-    def read(cls, home: pathlib.Path | None = None) -> "Choice":
-        """Read the choice that `write` kept in the environment's home; the default if none is."""
-        try:
-            kept = json.loads(_choice_file(home).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return cls()
-        data = kept["data"]
-        return cls(data=None if data is None else pathlib.Path(data), seed=int(kept["seed"]))
-
-    def write(self, home: pathlib.Path | None = None) -> None:
-        """Keep the choice, so that later commands use the same data."""
-        kept = {"data": None if self.data is None else str(self.data.absolute()), "seed": self.seed}
-        with cache.new_file(_choice_file(home)) as temporary:
-            temporary.write_text(json.dumps(kept) + "\n", encoding="utf-8")
-
-
-def _choice_file(home: pathlib.Path | None) -> pathlib.Path:
-    return (home or paths.home()) / "training.json"
 
 
 def states(data: pathlib.Path | None, seed: int) -> dict[str, pathlib.Path | None]:

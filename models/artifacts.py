@@ -66,7 +66,8 @@ def _manifest(
         files={
             path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            # Seldon's agent rewrites the settings: they are no part of what must stay as it was.
+            if path.is_file() and path.name != SETTINGS
         },
         parameters=dict(parameters),
         regime=discovery.declared(trained.name).regime,

@@ -34,13 +34,6 @@ def test_a_missing_folder_of_data_is_refused(tmp_path: pathlib.Path) -> None:
         training.trained(tmp_path / "nowhere", seed=1)
 
 
-def test_a_choice_is_kept_in_the_environments_home(tmp_path: pathlib.Path) -> None:
-    assert training.Choice.read(tmp_path) == training.Choice()
-    choice = training.Choice(data=tmp_path / "csvs", seed=5)
-    choice.write(tmp_path)
-    assert training.Choice.read(tmp_path) == choice
-
-
 def test_command_lines_name_data_seed_and_what_is_asked_for() -> None:
     python = pathlib.Path("/env/bin/python")
     data = pathlib.Path("/data")
