@@ -189,6 +189,11 @@ def routes(routing: Routing, version: str) -> JsonObject:
                 "response_headers_to_add": [
                     _header(ROUTE_HEADER, "%CLUSTER_METADATA(mesh:route)%")
                 ],
+                # Nobody behind Envoy reads them, and each costs the model server time.
+                "request_headers_to_remove": [
+                    "x-forwarded-proto",
+                    "x-envoy-expected-rq-timeout-ms",
+                ],
                 # Only what never reached the model: a request that did may have had an effect.
                 "retry_policy": {
                     "retry_on": "connect-failure,refused-stream,reset-before-request",
