@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 
 import numpy as np
 from mlserver import MLModel
@@ -43,6 +44,16 @@ class Arithmetic(_Counted):
             "OUTPUT", (values * np.float32(self.factor) + np.float32(self.term))
         )
         return InferenceResponse(model_name=self.name, model_version=self.version, outputs=[output])
+
+
+class Streaming(Arithmetic):
+    """Answers a stream of requests one by one."""
+
+    async def predict_stream(
+        self, payloads: AsyncIterator[InferenceRequest]
+    ) -> AsyncIterator[InferenceResponse]:
+        async for payload in payloads:
+            yield await self.predict(payload)
 
 
 class Bad(_Counted):

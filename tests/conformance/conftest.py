@@ -62,6 +62,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             write(root / "boom", "Boom"),
             write(root / "unloadable", "Unloadable"),
             write(root / "counting", "Counting"),
+            write(root / "streaming", "Streaming", factor=10),
         )
     }
 

@@ -3,6 +3,7 @@
 The messages are declared here, because MLServer's are installed in another environment.
 """
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -128,6 +129,28 @@ class Client:
         response, call = rpc.with_call(request, metadata=metadata, timeout=30)
         return response, dict(call.initial_metadata()), dict(call.trailing_metadata())
 
+    def stream(
+        self, batches: Iterable[tuple[float, ...]], metadata: tuple[tuple[str, str], ...]
+    ) -> list[list[float]]:
+        """Send a stream of requests, and give back the values of every answer.
+
+        Raises `grpc.RpcError`.
+        """
+        rpc = self._channel.stream_stream(
+            f"{_SERVICE}/ModelStreamInfer",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=messages["ModelInferResponse"].FromString,
+        )
+        requests = (self._request(batch) for batch in batches)
+        answers = rpc(requests, metadata=metadata, timeout=30)
+        return [list(answer.outputs[0].contents.fp32_contents) for answer in answers]
+
+    def _request(self, values: tuple[float, ...], tensor: str = "INPUT") -> Any:
+        request = messages["ModelInferRequest"](model_name="x", id="g1")
+        tensor_in = request.inputs.add(name=tensor, datatype="FP32", shape=[len(values)])
+        tensor_in.contents.fp32_contents.extend(values)
+        return request
+
     def infer(
         self,
         *values: float,
@@ -136,11 +159,9 @@ class Client:
         metadata: tuple[tuple[str, str], ...] = (),
     ) -> tuple[Any, dict[str, str], dict[str, str]]:
         """Ask for an inference over one FP32 tensor, written out or raw."""
-        request = messages["ModelInferRequest"](model_name="x", id="g1")
-        count = len(values) if raw is None else len(raw) // 4
-        tensor_in = request.inputs.add(name=tensor, datatype="FP32", shape=[count])
-        if raw is None:
-            tensor_in.contents.fp32_contents.extend(values)
-        else:
+        request = self._request(values, tensor)
+        if raw is not None:
+            request.inputs[0].shape[:] = [len(raw) // 4]
+            request.inputs[0].ClearField("contents")
             request.raw_input_contents.append(raw)
         return self.call("ModelInfer", request, metadata)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 def client(
     environment: Environment, applier: apply.Applier, artifacts: dict[str, str]
 ) -> Iterator[Client]:
-    names = ("mul10", "add10", "boom")
+    names = ("mul10", "add10", "boom", "streaming")
     for name in names:
         assert applier.apply(apply.model(name, artifacts[name])).accepted
     split = apply.experiment("e1", [("mul10", 40), ("add10", 60)], default="mul10")
@@ -61,6 +61,11 @@ def test_raw_contents_are_answered_with_raw_contents(client: Client) -> None:
     raw = struct.pack("<3f", 1, 2, 3)
     response, _, _ = client.infer(raw=raw, metadata=_to("add10"))
     assert struct.unpack("<3f", response.raw_output_contents[0]) == (11, 12, 13)
+
+
+def test_a_stream_is_answered_by_the_model_that_the_header_picks(client: Client) -> None:
+    answers = client.stream([(1, 2), (3,), (4,)], _to("streaming"))
+    assert answers == [[10, 20], [30], [40]]
 
 
 def test_an_experiment_is_split_and_sticks_to_a_route(client: Client) -> None:

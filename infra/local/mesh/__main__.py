@@ -21,13 +21,16 @@ from infra.local.mesh.reconciler import Reconciler
 from infra.local.mesh.store import Store, StoreError
 
 ARGUMENTS = 2
+ANSWER_SECONDS = 5
+"""How long MLServer and Envoy may take for what is answered at once."""
 
 
 async def serve(settings: mesh_settings.Settings) -> None:
     """Serve until told to stop."""
     store = Store(settings.database)
     settings.repository.mkdir(parents=True, exist_ok=True)
-    async with aiohttp.ClientSession() as session:
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
         gateway = Gateway(settings, session)
         objects = Objects(store, settings.namespace, settings.capabilities)
         reconciler = Reconciler(

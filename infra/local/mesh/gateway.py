@@ -97,13 +97,10 @@ class Gateway:
 
         Raises `RejectedError`.
         """
-        url = f"http://{HOST}:{self._settings.ports.gateway}{envoy.ROUTES_PATH}"
         started = time.monotonic()
         async for _ in _polls():
-            try:
-                async with self._session.get(url) as response:
-                    acting = int(response.headers.get(envoy.ROUTES_VERSION_HEADER) or 0)
-            except aiohttp.ClientConnectionError:
+            acting = await self._acting()
+            if acting is None:
                 acting = version
             if acting >= version:
                 self._routes_acting = max(self._routes_acting, acting)
@@ -124,14 +121,28 @@ class Gateway:
                 return
 
     async def answers(self) -> bool:
-        """Say whether Envoy listens and routes by the newest routes."""
+        """Say whether Envoy listens and, within a moment, routes by what are the newest routes."""
+        version, started = self._routes_version, time.monotonic()
+        async for _ in _polls():
+            acting = await self._acting()
+            if acting is None:
+                return False
+            if acting >= version:
+                return True
+            if time.monotonic() - started > _REJECTION_CHECK_SECONDS:
+                return False
+        raise AssertionError("polls do not end")
+
+    async def _acting(self) -> int | None:
+        """Ask for the version of the routes that act; None when Envoy does not answer."""
         url = f"http://{HOST}:{self._settings.ports.gateway}{envoy.ROUTES_PATH}"
         try:
             async with self._session.get(url) as response:
-                acting = response.headers.get(envoy.ROUTES_VERSION_HEADER)
+                return int(response.headers.get(envoy.ROUTES_VERSION_HEADER) or 0)
+        except TimeoutError:
+            return 0
         except aiohttp.ClientConnectionError:
-            return False
-        return bool(acting == str(self._routes_version))
+            return None
 
     def _next_version(self) -> int:
         # Grows across restarts of the mesh, too.

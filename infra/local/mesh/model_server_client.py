@@ -73,6 +73,8 @@ class ModelServerClient:
                 async with self._session.get(f"{self._url}/health/ready") as response:
                     if response.status == 200:  # noqa: PLR2004 - HTTP's OK
                         return True
+            except TimeoutError:
+                pass  # busy loading
             except aiohttp.ClientConnectionError:
                 return False
             await asyncio.sleep(_RETRY_SECONDS)

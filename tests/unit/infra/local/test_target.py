@@ -1,5 +1,6 @@
 """What the program registers, recorded by a double of Pulumi's engine."""
 
+import asyncio
 import pathlib
 
 import pulumi
@@ -44,13 +45,20 @@ def declared(tmp_path, **values):
         },
     )
     engine = Engine()
+    # The SDK takes the thread's event loop; another test's asyncio.run() has left none.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(engine)
 
     @pulumi.runtime.test
     def run():
         target.declare(local)
 
-    run()
+    try:
+        run()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
     return engine
 
 
