@@ -189,6 +189,22 @@ def test_a_thousand_changes_of_weights_fail_no_request(world: World, objects: ht
     assert abs(world.split("e.experiment", count)["mul10"] - count * share) < spread
 
 
+def test_what_was_written_acts_when_the_answer_comes(world: World, objects: httpx.Client) -> None:
+    world.serve("mul10", "add10")
+    manifest = apply.experiment("now", [("mul10", 0), ("add10", 1)], default="mul10")
+    for _ in range(20):
+        created = objects.put("/experiments/now", json=manifest).json()
+        assert apply.condition(created["status"], "Ready")["status"] == "True"
+        assert values(world.infer("now.experiment", 1)) == [11]
+        weights = [{"name": "mul10", "weight": 1}, {"name": "add10", "weight": 0}]
+        patch = json.dumps({"spec": {"candidates": weights}})
+        patched = objects.patch("/experiments/now", content=patch, headers=MERGE_PATCH).json()
+        assert patched["status"]["observedGeneration"] == 2
+        assert values(world.infer("now.experiment", 1)) == [10]
+        assert objects.delete("/experiments/now").status_code == 200
+        assert world.infer("now.experiment", 1).status_code == 404
+
+
 def test_a_change_of_weights_keeps_the_experiment_ready(
     world: World, objects: httpx.Client
 ) -> None:
@@ -299,6 +315,16 @@ def test_a_dry_run_checks_and_changes_nothing(world: World, objects: httpx.Clien
     created = objects.put("/experiments/dry", params={"dryRun": "All"}, json=manifest)
     assert created.status_code == 201
     assert objects.get("/experiments/dry").status_code == 404
+    world.experiment("e", [("mul10", 1)])
+    patched = objects.patch(
+        "/experiments/e",
+        params={"dryRun": "All"},
+        content=json.dumps({"spec": {"default": "mul10"}}),
+        headers=MERGE_PATCH,
+    )
+    assert patched.json()["spec"]["default"] == "mul10"
+    assert "default" not in objects.get("/experiments/e").json()["spec"]
+    assert objects.delete("/experiments/e").status_code == 200
     deleted = objects.delete("/models/mul10", params={"dryRun": "All"})
     assert deleted.status_code == 200
     assert objects.get("/models/mul10").status_code == 200

@@ -14,7 +14,7 @@ from infra.local.mesh import envoy
 from infra.local.mesh.envoy import ModelVersion, Routing
 from infra.local.mesh.settings import HOST, Settings
 
-_POLL_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+_POLL_SECONDS = (0.001, 0.001, 0.001, 0.002, 0.002, 0.005, 0.005, 0.01, 0.02, 0.05)
 _REJECTION_CHECK_SECONDS = 0.5
 
 

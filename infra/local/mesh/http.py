@@ -77,7 +77,9 @@ class Api:
             return 200, self._objects.list(plural)
         if request.method == "POST":
             body = await self._body(request, _JSON)
-            return 201, self._objects.create(plural, body, dry_run=_dry_run(request))
+            dry_run = _dry_run(request)
+            shown = self._objects.create(plural, body, dry_run=dry_run)
+            return 201, await self._routed(shown, dry_run=dry_run)
         raise _not_allowed(request, "GET, POST")
 
     async def _single(self, request: Request) -> tuple[int, JsonObject]:
@@ -88,14 +90,22 @@ class Api:
         if request.method == "PUT":
             body = await self._body(request, _JSON)
             shown, created = self._objects.replace(plural, name, body, dry_run=dry_run)
-            return (201 if created else 200), shown
+            return (201 if created else 200), await self._routed(shown, dry_run=dry_run)
         if request.method == "PATCH":
             body = await self._body(request, _MERGE_PATCH)
-            return 200, self._objects.patch(plural, name, body, dry_run=dry_run)
+            return 200, await self._routed(self._objects.patch(plural, name, body, dry_run=dry_run))
         if request.method == "DELETE":
             options = await self._body(request, _JSON, optional=True)
-            return 200, self._objects.delete(plural, name, options, dry_run=dry_run)
+            shown = self._objects.delete(plural, name, options, dry_run=dry_run)
+            return 200, await self._routed(shown, dry_run=dry_run)
         raise _not_allowed(request, "DELETE, GET, PATCH, PUT")
+
+    async def _routed(self, shown: JsonObject, *, dry_run: bool) -> JsonObject:
+        """Answer when requests are routed by what was asked for: who writes reads it at once."""
+        if dry_run:
+            return shown
+        await self._reconciler.routed()
+        return self._objects.refreshed(shown)
 
     async def _status(self, request: Request) -> tuple[int, JsonObject]:
         if request.method != "GET":

@@ -82,6 +82,16 @@ class Objects:
         """Read an object."""
         return self._shown(self._existing(plural, name))
 
+    def refreshed(self, shown: JsonObject) -> JsonObject:
+        """Show an object that was shown before with its status of now, unless it has changed."""
+        for kind in PLURALS.values():
+            if shown["kind"] == kind.__name__:
+                current = self._objects[kind.plural].get(shown["metadata"]["name"])
+                version = shown["metadata"]["resourceVersion"]
+                if current is not None and current.metadata.resource_version == version:
+                    return self._shown(current)
+        return shown
+
     def list(self, plural: str) -> JsonObject:
         """Read all objects of a kind, by name."""
         return {

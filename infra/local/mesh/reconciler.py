@@ -7,6 +7,7 @@ wait until the old version has answered what it was asked; unload it; remove its
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_RETRY_SECONDS = 2.0
 _LAST_RETRY_SECONDS = 300.0
+_ROUTED_SECONDS = 0.5
 _FATAL_GROWTH = 30
 """A model that may kill MLServer is tried again soon once, in case it did not, and then rarely."""
 
@@ -116,11 +118,18 @@ class Reconciler:
         self._conditions.forget(resource.metadata.uid or "")
         if isinstance(resource, seldon.Model):
             self._state.problems.pop(resource.metadata.name, None)
+            self._take_off(resource.metadata.name)
             self._wake(resource.metadata.name)
         elif isinstance(resource, seldon.Experiment):
             self._write_routes()
         else:
             self._servers_changed()
+
+    async def routed(self) -> None:
+        """Wait until the newest routes act, but not for long: Envoy may be busy or away."""
+        if self._confirming is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._confirming), _ROUTED_SECONDS)
 
     def status(self, resource: Stored) -> dict[str, Any]:
         """Write an object's status, as Seldon's custom resource has it."""
@@ -220,10 +229,7 @@ class Reconciler:
         records = self._state.records_of(model)
         live = self._state.live_record(model)
         if declared is None or declared.spec.replicas == 0:
-            if live is not None:
-                self._store.set_none_live(model)
-                self._reload_records()
-                await self._gateway.routes_act(self._write_routes())
+            await self._gateway.routes_act(self._take_off(model))
             await self._retire(records)
             return
         digest = artifacts.digest_of(declared.spec)
@@ -287,13 +293,17 @@ class Reconciler:
         logger.info("model %s: %s serves", version.model, version.internal_name)
         return None
 
+    def _take_off(self, model: str) -> int:
+        """Let no route lead to a model, and say which version of the routes that is."""
+        self._store.set_none_live(model)
+        self._reload_records()
+        return self._write_routes()
+
     async def _give_up(self, failed: VersionRecord) -> None:
         """Leave nothing of a version that could not be loaded but its number."""
         artifacts.remove(self._settings.repository, failed.version)
         if failed.live:
-            self._store.set_none_live(failed.version.model)
-            self._reload_records()
-            self._write_routes()
+            self._take_off(failed.version.model)
         self._write_clusters()
 
     async def _retire(self, records: list[VersionRecord]) -> None:
