@@ -93,7 +93,8 @@ class Api:
             return (201 if created else 200), await self._routed(shown, dry_run=dry_run)
         if request.method == "PATCH":
             body = await self._body(request, _MERGE_PATCH)
-            return 200, await self._routed(self._objects.patch(plural, name, body, dry_run=dry_run))
+            shown = self._objects.patch(plural, name, body, dry_run=dry_run)
+            return 200, await self._routed(shown, dry_run=dry_run)
         if request.method == "DELETE":
             options = await self._body(request, _JSON, optional=True)
             shown = self._objects.delete(plural, name, options, dry_run=dry_run)
