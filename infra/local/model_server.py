@@ -15,7 +15,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +47,8 @@ from infra.local.mesh.gateway_requests import GatewayRequests
 logger = logging.getLogger(__name__)
 
 ARGUMENTS = 2
+GRACE_SECONDS = 5
+"""How long requests may take to finish when the server is told to stop."""
 
 Listing = list[ModelSettings]
 
@@ -139,21 +141,50 @@ class Rest(RESTServer):  # type: ignore[misc] # MLServer is not typed
         handlers: Handlers,
     ) -> None:
         super().__init__(settings, plane, handlers)
-        self._own = own
-
-    def _get_config(self) -> uvicorn.Config:
-        return uvicorn.Config(
-            GatewayRequests(self._app, self._own.max_request_bytes),
-            host=self._settings.host,
-            port=self._settings.http_port,
+        config = uvicorn.Config(
+            GatewayRequests(self._app, own.max_request_bytes),
+            host=settings.host,
+            port=settings.http_port,
             access_log=False,
             log_level="warning",
             server_header=False,
             date_header=False,
-            timeout_keep_alive=self._own.keep_alive,
-            timeout_graceful_shutdown=5,
+            timeout_keep_alive=own.keep_alive,
+            timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=2048,
         )
+        self._server = _Uvicorn(config)
+
+    async def start(self) -> None:
+        """Serve until stopped."""
+        await self._server.serve()
+
+    async def stop(self, sig: int | None = None) -> None:
+        """Finish what is running, and stop."""
+        del sig
+        self._server.should_exit = True
+
+
+class Metrics(MetricsServer):  # type: ignore[misc] # MLServer is not typed
+    """MLServer's metrics."""
+
+    async def start(self) -> None:
+        """Serve until stopped."""
+        self._server = _Uvicorn(self._get_config())
+        await self._server.serve()
+
+    async def stop(self, sig: int | None = None) -> None:
+        """Stop."""
+        del sig
+        self._server.should_exit = True
+
+
+class _Uvicorn(uvicorn.Server):  # type: ignore[misc] # uvicorn is not installed where types are checked
+    """A server among others in its process, which leaves signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
@@ -250,7 +281,7 @@ class Grpc:
 
     async def stop(self) -> None:
         """Finish what is running, and stop."""
-        await self._server.stop(grace=5)
+        await self._server.stop(grace=GRACE_SECONDS)
 
 
 class ModelServer:
@@ -282,7 +313,7 @@ class ModelServer:
         self._handlers = Handlers(repository=self._repository, model_registry=registry)
         self._rest = Rest(own, self._settings, self._plane, self._handlers)
         self._grpc = Grpc(self._settings, self._plane, self._handlers)
-        self._metrics = MetricsServer(self._settings)
+        self._metrics = Metrics(self._settings)
 
     async def serve(self) -> None:
         """Serve until told to stop; load what the repository holds first."""

@@ -56,7 +56,10 @@ class Gateway:
         with contextlib.suppress(OSError, ValueError):
             if pydantic_core.from_json(path.read_bytes()) == document:
                 return
-        _replace(path, document)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(pydantic_core.to_json(document, indent=2))
+        temporary.replace(path)
 
     def write_clusters(self, versions: Iterable[ModelVersion]) -> int:
         """Write the clusters if they differ, and say their version."""
@@ -174,7 +177,7 @@ async def _polls() -> Any:
         await asyncio.sleep(_POLL_SECONDS[-1])
 
 
-def _replace(path: Path, document: dict[str, Any], version: int = 0) -> None:
+def _replace(path: Path, document: dict[str, Any], version: int) -> None:
     """Put a document in place at once: a new file, and a symbolic link renamed to point to it.
 
     Renaming the file itself would make ext4 write it to disk first, which can take milliseconds.
