@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvicorn
-import uvloop  # type: ignore[import-not-found] # comes with MLServer, not here
+import uvloop
 from grpc import StatusCode, aio
 from mlserver.batching import load_batching
 from mlserver.errors import MLServerError

@@ -15,6 +15,10 @@ from infra.local.mesh import envoy
 from infra.local.mesh import settings as mesh_settings
 
 
+_MODEL_SERVER_IMPORTS = ("artifacts", "envoy", "gateway_requests", "settings")
+"""Modules of the mesh that the model server runs as well."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Local:
     """What the local target needs beside the catalogue."""
@@ -165,7 +169,11 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         ports=local.ports("model_server", "model_server_grpc", "model_server_metrics"),
         readiness={"url": f"http://127.0.0.1:{ports.model_server}/v2/health/ready"},
         triggers={
-            "code": _code("runtimes", "infra/local/model_server.py", "infra/local/mesh/settings.py")
+            "code": _code(
+                "runtimes",
+                "infra/local/model_server.py",
+                *(f"infra/local/mesh/{part}.py" for part in _MODEL_SERVER_IMPORTS),
+            )
         },
         opts=after,
     )
@@ -183,16 +191,7 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     return _process(
         local,
         "gateway",
-        command=[
-            str(local.toolchain.envoy),
-            "--config-path",
-            str(mesh.bootstrap),
-            "--log-level",
-            "warning",
-            "--concurrency",
-            "1",
-            "--disable-hot-restart",
-        ],
+        command=envoy.command(local.toolchain.envoy, mesh),
         files={mesh.bootstrap: json.dumps(envoy.bootstrap(mesh), indent=2)},
         ports=local.ports("gateway", "gateway_admin"),
         readiness={"url": f"http://127.0.0.1:{ports.gateway_admin}/ready"},

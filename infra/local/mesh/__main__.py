@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp  # type: ignore[import-not-found] # comes with MLServer, not here
+import aiohttp
 import uvicorn
-import uvloop  # type: ignore[import-not-found] # comes with MLServer, not here
+import uvloop
 
 from infra.local.mesh import settings as mesh_settings
 from infra.local.mesh.gateway import Gateway

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import aiohttp  # type: ignore[import-not-found] # comes with MLServer, not here
+import aiohttp
 import pydantic_core
 
 from infra.local.mesh import envoy

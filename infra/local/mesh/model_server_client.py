@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-import aiohttp  # type: ignore[import-not-found] # comes with MLServer, not here
+import aiohttp
 import pydantic_core
 
 from infra.local.mesh.envoy import ModelVersion
