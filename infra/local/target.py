@@ -14,7 +14,6 @@ from infra.local import kafka, prometheus, resources, toolchain
 from infra.local.mesh import envoy
 from infra.local.mesh import settings as mesh_settings
 
-
 _MODEL_SERVER_IMPORTS = ("artifacts", "envoy", "gateway_requests", "settings")
 """Modules of the mesh that the model server runs as well."""
 
