@@ -130,6 +130,14 @@ class Handlers(ModelRepositoryHandlers):  # type: ignore[misc] # MLServer is not
         return True
 
 
+class _Uvicorn(uvicorn.Server):  # type: ignore[misc] # uvicorn is not installed where types are checked
+    """A server among others in its process, which leaves signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class Rest(RESTServer):  # type: ignore[misc] # MLServer is not typed
     """MLServer's REST server behind `GatewayRequests`."""
 
@@ -141,28 +149,39 @@ class Rest(RESTServer):  # type: ignore[misc] # MLServer is not typed
         handlers: Handlers,
     ) -> None:
         super().__init__(settings, plane, handlers)
-        config = uvicorn.Config(
-            GatewayRequests(self._app, own.max_request_bytes),
-            host=settings.host,
-            port=settings.http_port,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=own.keep_alive,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            backlog=2048,
+        self._own = own
+        app = GatewayRequests(self._app, own.max_request_bytes)
+        self._servers = (
+            self._configured(app, host=settings.host, port=settings.http_port),
+            self._configured(app, uds=str(own.socket), lifespan="off"),
         )
-        self._server = _Uvicorn(config)
 
     async def start(self) -> None:
-        """Serve until stopped."""
-        await self._server.serve()
+        """Serve at the port, and at the gateway's socket, until stopped."""
+        self._own.socket.unlink(missing_ok=True)  # what a killed process left behind
+        async with asyncio.TaskGroup() as group:
+            for server in self._servers:
+                group.create_task(server.serve())
 
     async def stop(self, sig: int | None = None) -> None:
         """Finish what is running, and stop."""
         del sig
-        self._server.should_exit = True
+        for server in self._servers:
+            server.should_exit = True
+
+    def _configured(self, app: GatewayRequests, **where: Any) -> _Uvicorn:
+        config = uvicorn.Config(
+            app,
+            **where,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=self._own.keep_alive,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            backlog=2048,
+        )
+        return _Uvicorn(config)
 
 
 class Metrics(MetricsServer):  # type: ignore[misc] # MLServer is not typed
@@ -177,14 +196,6 @@ class Metrics(MetricsServer):  # type: ignore[misc] # MLServer is not typed
         """Stop."""
         del sig
         self._server.should_exit = True
-
-
-class _Uvicorn(uvicorn.Server):  # type: ignore[misc] # uvicorn is not installed where types are checked
-    """A server among others in its process, which leaves signals to the process."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed

@@ -13,19 +13,18 @@ import pathlib
 import shlex
 import subprocess
 import sys
-import tempfile
 import xmlrpc.client
 
 import psutil
 import pydantic
 from supervisor import xmlrpc as supervisor_xmlrpc
 
+from infra import paths
 from infra.local import launch, probe
 
 SUPERVISORD = "supervisord"
 GUARDIAN = "guardian"
 _RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
-_SOCKET_PATH_LIMIT = 100  # Linux takes 107 bytes for a Unix socket's path
 
 NOT_RUNNING_FAULTS = frozenset({10, 70})  # BAD_NAME, NOT_RUNNING
 
@@ -92,11 +91,7 @@ class Supervision:
     @property
     def socket(self) -> pathlib.Path:
         """The Unix socket that it listens on: under `home`, or in a short folder of the user's."""
-        path = self.directory / "supervisor.sock"
-        if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT:
-            return path
-        short = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
-        return pathlib.Path(tempfile.gettempdir()) / f"bellwether-{os.getuid()}-{short}.sock"
+        return paths.socket(self.directory / "supervisor.sock")
 
     @property
     def marker(self) -> str:

@@ -142,15 +142,16 @@ def bootstrap(settings: Settings) -> JsonObject:
 
 def clusters(versions: Iterable[ModelVersion], settings: Settings, version: str) -> JsonObject:
     """Write the clusters of these model versions, and the one of the server itself."""
-    rest, grpc = settings.ports.mlserver_http, settings.ports.mlserver_grpc
+    rest: JsonObject = {"pipe": {"path": str(settings.socket)}}
+    grpc = _address(settings.ports.mlserver_grpc)
     resources = [_cluster(_SERVER_CLUSTER, rest, http2=False)]
     for item in versions:
         model = {"model": item.internal_name, "route": item.route_value}
-        for name, port, http2 in (
+        for name, address, http2 in (
             (item.rest_cluster, rest, False),
             (item.grpc_cluster, grpc, True),
         ):
-            cluster = _cluster(name, port, http2=http2)
+            cluster = _cluster(name, address, http2=http2)
             resources.append({**cluster, "metadata": {"filter_metadata": {"mesh": model}}})
     return _document("cluster.v3.Cluster", resources, version)
 
@@ -426,7 +427,7 @@ def _status(operator: str, code: int) -> JsonObject:
     return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
-def _cluster(name: str, port: int, *, http2: bool) -> JsonObject:
+def _cluster(name: str, address: JsonObject, *, http2: bool) -> JsonObject:
     protocol: JsonObject = (
         {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
     )
@@ -437,7 +438,7 @@ def _cluster(name: str, port: int, *, http2: bool) -> JsonObject:
         "connect_timeout": "1s",
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         "circuit_breakers": {
             "thresholds": [

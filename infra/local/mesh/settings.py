@@ -5,6 +5,8 @@ from typing import Annotated, TypeVar
 
 import pydantic
 
+from infra import paths
+
 HOST = "127.0.0.1"
 """Everything listens here and nowhere else."""
 
@@ -73,6 +75,11 @@ class Settings(_Frozen):
         return self.state_dir / "repository"
 
     @property
+    def socket(self) -> Path:
+        """Where MLServer's REST listens for the gateway: a Unix socket costs less than a port."""
+        return socket_of(self.repository)
+
+    @property
     def bootstrap(self) -> Path:
         """What Envoy is started with."""
         return self.state_dir / "envoy" / "bootstrap.json"
@@ -88,6 +95,11 @@ class Settings(_Frozen):
         return self.state_dir / "envoy" / "routes" / "routes.json"
 
 
+def socket_of(repository: Path) -> Path:
+    """Give the Unix socket of the MLServer that serves a repository."""
+    return paths.socket(repository.with_name("model-server.sock"))
+
+
 class ModelServerSettings(_Frozen):
     """What the model server needs to know. Times in seconds, sizes in bytes."""
 
@@ -100,6 +112,11 @@ class ModelServerSettings(_Frozen):
     keep_alive: float = pydantic.Field(75.0, gt=0)
     """How long an idle connection stays open;
     longer than Envoy's, or Envoy sends into a connection that is being closed."""
+
+    @property
+    def socket(self) -> Path:
+        """Where REST listens for the gateway, beside the port that is for everybody."""
+        return socket_of(self.repository)
 
 
 _Model = TypeVar("_Model", bound=_Frozen)
