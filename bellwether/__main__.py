@@ -34,7 +34,9 @@ JsonOption = typing.Annotated[bool, typer.Option("--json", help="Print the resul
 DataOption = typing.Annotated[
     pathlib.Path | None,
     typer.Option(
-        "--data", help="A folder of OHLCV CSV files, one a symbol, instead of the built-in data."
+        "--data",
+        resolve_path=True,
+        help="A folder of OHLCV CSV files, one a symbol, instead of the built-in data.",
     ),
 ]
 

@@ -128,21 +128,28 @@ def down(stack: Stack) -> None:
     """
     supervision_ = supervision.Supervision(stack.home)
     with steps.step(f"environment `{stack.name}` down") as step:
-        if _has_state(stack):
-            with _selected(stack) as (handle, lines):
-                watcher = _Watcher(step)
-                with _explained(watcher, lines, "destroy"):
-                    handle.destroy(
-                        on_event=watcher,
-                        on_output=lines.append,
-                        refresh=True,
-                        run_program=False,
-                        color="never",
-                    )
-        leftovers = supervision_.leftovers()
-        supervision.end(leftovers)
-        if leftovers:
-            step.note = f"{len(leftovers)} processes were left over and ended"
+        try:
+            if _has_state(stack):
+                _destroy(stack, step)
+        finally:
+            # Whatever became of the records about them: no process stays.
+            leftovers = supervision_.leftovers()
+            supervision.end(leftovers)
+            if leftovers:
+                step.note = f"{len(leftovers)} processes were left over and ended"
+
+
+def _destroy(stack: Stack, step: steps.Step) -> None:
+    with _selected(stack) as (handle, lines):
+        watcher = _Watcher(step)
+        with _explained(watcher, lines, "destroy"):
+            handle.destroy(
+                on_event=watcher,
+                on_output=lines.append,
+                refresh=True,
+                run_program=False,
+                color="never",
+            )
 
 
 def open_ports(ports: settings.Ports) -> dict[str, int]:

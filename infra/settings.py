@@ -13,6 +13,8 @@ import typing
 import pydantic
 import yaml
 
+from infra import paths
+
 PROJECT = "bellwether"
 """The Pulumi project, and the namespace of its configuration keys."""
 
@@ -71,8 +73,16 @@ class Settings(_Frozen):
     ports: Ports = pydantic.Field(default_factory=Ports, description="ports of the local target")
     data: pathlib.Path | None = pydantic.Field(
         None,
-        description="a folder of OHLCV CSV files to train on, instead of the `arch` package's data",
+        description="a folder of OHLCV CSV files (relative to the checkout) to train on, "
+        "instead of the `arch` package's data",
     )
+
+    @pydantic.field_validator("data")
+    @classmethod
+    def _absolute(cls, data: pathlib.Path | None) -> pathlib.Path | None:
+        """Relative paths begin at the checkout, wherever a command runs."""
+        return None if data is None else paths.ROOT / data.expanduser()
+
     seed: int = pydantic.Field(1, ge=0, le=2**31 - 1, description="seed of every training")
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"

@@ -1,5 +1,6 @@
 """Readiness probes: they ask a process whether it serves."""
 
+import http.client
 import socket
 import typing
 import urllib.error
@@ -24,7 +25,7 @@ class HttpProbe(pydantic.BaseModel):
                 return None if answer.status == 200 else f"{self.url} answers {answer.status}"  # noqa: PLR2004  HTTP's OK
         except urllib.error.HTTPError as error:
             return f"{self.url} answers {error.code}"
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             return f"{self.url}: {getattr(error, 'reason', error)}"
 
 

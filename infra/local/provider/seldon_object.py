@@ -93,9 +93,12 @@ class SeldonObjectHandler(handler.Handler[SeldonObjectInputs]):
     def update(
         self, old: SeldonObjectInputs, wanted: SeldonObjectInputs, timeout: float
     ) -> values.Plain:
-        """Apply the new manifest; under another name, the old object goes once the new one is ready."""
+        """Apply the new manifest; under another name, the old object goes once the new one is ready.
+
+        A mesh that moved to another port took its objects along: there is nothing to remove.
+        """
         outputs = self.create(wanted, timeout)
-        if old.url != wanted.url:
+        if old.endpoint == wanted.endpoint and old.url != wanted.url:
             self.delete(old, timeout)
         return outputs
 

@@ -1,6 +1,6 @@
 import pytest
 
-from infra import settings
+from infra import paths, settings
 
 
 def test_an_empty_stack_has_every_default():
@@ -57,3 +57,8 @@ def test_broken_yaml_is_refused_with_the_place(tmp_path):
     path.write_text("config: {a: [")
     with pytest.raises(settings.SettingsError, match="line 1"):
         settings.read(path)
+
+
+def test_a_relative_folder_of_data_begins_at_the_checkout():
+    parsed = settings.Settings.parse({"bellwether:data": "bars"}, "Pulumi.local.yaml")
+    assert parsed.data == paths.ROOT / "bars"
