@@ -43,6 +43,7 @@ from infra.local.mesh import envoy
 from infra.local.mesh import settings as mesh_settings
 from infra.local.mesh.artifacts import SETTINGS_FILE
 from infra.local.mesh.gateway_requests import GatewayRequests
+from runtimes.predictor import client_errors
 
 logger = logging.getLogger(__name__)
 
@@ -400,6 +401,8 @@ def main(arguments: list[str]) -> int:
         return 2
     own = mesh_settings.read(mesh_settings.ModelServerSettings, Path(arguments[1]))
     own.repository.mkdir(parents=True, exist_ok=True)
+    # A runtime of ours installs these as well; here they hold before the first model, and for any.
+    client_errors.install()
 
     async def run() -> None:
         await ModelServer(own).serve()

@@ -67,7 +67,18 @@ _ZERO_WEIGHTS = (
     "change of any object; here they are refused, and nothing freezes"
 )
 
+_CONTENT_TYPE = (
+    "MLServer says of a body in another content type that it is no dictionary; here the answer "
+    "names the content type that came and the one that is expected"
+)
+
 DIFFERENCES = (
+    Difference(
+        "models",
+        ("wrong content type",),
+        {"status": "415", "body": r'\{"detail": "content-type .text/plain. is not served: .+"\}'},
+        _CONTENT_TYPE,
+    ),
     Difference(
         "models",
         ("metadata", "metadata path only"),

@@ -464,7 +464,7 @@ def test_the_mesh_measures_itself(world: World) -> None:
     ("content", "content_type", "status"),
     [
         (b"{", "application/json", 422),
-        (json.dumps(body(1)).encode(), "text/plain", 422),
+        (json.dumps(body(1)).encode(), "text/plain", 415),
         (b'{"inputs": []}', "application/json", 400),
         (b'{"inputs": [{"name": "INPUT", "shape": [2], "datatype": "FP32", "data": [1]}]}',
          "application/json", 500),
