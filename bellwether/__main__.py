@@ -57,6 +57,7 @@ def setup_command() -> None:
 def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
     """Bring the environment up: install, train, start, declare, and say what is there."""
     from bellwether import status, training  # noqa: PLC0415  a command loads what it uses: --help stays quick
+    from models import sources  # noqa: PLC0415  as above
 
     selected = environment.Stack(stack)
     wanted = selected.settings()
@@ -71,11 +72,12 @@ def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
         return
     steps.console.print(status.table(current))
     ports = wanted.ports
+    symbol = next(iter(sources.Source(wanted.data).files()))
     steps.console.print(
         f"predictions  http://127.0.0.1:{ports.gateway}/v2/models/<model>/infer\n"
         f"objects      http://127.0.0.1:{ports.mesh}/apis/mlops.seldon.io/v1alpha1/namespaces/{wanted.namespace}\n"
         f"metrics      http://127.0.0.1:{ports.prometheus}\n\n"
-        "Next: [bold]uv run bellwether predict --symbol SPX[/]\n"
+        f"Next: [bold]uv run bellwether predict --symbol {symbol}[/]\n"
         "      [bold]uv run bellwether load --users 20 --duration 30s[/]"
     )
 
@@ -296,8 +298,8 @@ def _child(command: list[str]) -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import load, predict  # noqa: PLC0415  only once something went wrong
-    from loadtests import endpoints  # noqa: PLC0415
-    from models import sources  # noqa: PLC0415
+    from loadtests import endpoints  # noqa: PLC0415  as above
+    from models import sources  # noqa: PLC0415  as above
 
     return (
         settings.SettingsError,

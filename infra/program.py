@@ -23,10 +23,11 @@ def run() -> None:
 
 def local(stack: settings.Settings) -> target.Local:
     """Find everything that the local target needs beside its settings; see `run` for the errors."""
-    artifacts = training.trained(stack.data, stack.seed)
-    if artifacts is None:
+    states = training.states(stack.data, stack.seed)
+    artifacts = {name: folder for name, folder in states.items() if folder is not None}
+    if stale := sorted(set(states) - set(artifacts)):
         raise toolchain.MissingToolError(
-            "the models are not trained, or their code or data changed: "
-            "`make up` (or `uv run bellwether train`) trains them"
+            f"to be trained first, as their code or data is new: {', '.join(stale)}; "
+            "`make up` (or `uv run bellwether train`) does it"
         )
     return target.Local(stack, paths.home(), toolchain.Toolchain.locate(), artifacts)
