@@ -82,7 +82,7 @@ def lightgbm(folder: pathlib.Path) -> None:
 
 def onnx(folder: pathlib.Path) -> None:
     """log volatility = mean of history - 2; direction = sigmoid(features[2])."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save  # noqa: PLC0415
+    from onnx import TensorProto, checker, helper, numpy_helper, save  # noqa: PLC0415  onnx is where models are trained
 
     folder.mkdir(parents=True)
     size = ["n"]
