@@ -9,6 +9,7 @@ import pathlib
 import re
 import socket
 import threading
+import typing
 
 import psutil
 import pulumi.automation
@@ -86,17 +87,8 @@ def up(stack: Stack) -> Change:
 
     """
     program.local(stack.settings())
-    with steps.step(f"environment `{stack.name}`") as step, _selected(stack) as (handle, lines):
-        watcher = _Watcher(step)
-        with _explained(watcher, lines, "up"):
-            handle.up(
-                on_event=watcher,
-                on_output=lines.append,
-                refresh=True,
-                run_program=True,
-                color="never",
-            )
-        change = watcher.change()
+    with steps.step(f"environment `{stack.name}`") as step:
+        change = _operate(stack, step, "up")
         step.note = _summary(change, "nothing to change")
     return change
 
@@ -110,11 +102,8 @@ def preview(stack: Stack) -> Change:
 
     """
     program.local(stack.settings())
-    with steps.step(f"preview of `{stack.name}`") as step, _selected(stack) as (handle, lines):
-        watcher = _Watcher(step)
-        with _explained(watcher, lines, "preview"):
-            handle.preview(on_event=watcher, on_output=lines.append, refresh=True, color="never")
-        change = watcher.change()
+    with steps.step(f"preview of `{stack.name}`") as step:
+        change = _operate(stack, step, "preview")
         step.note = _summary(change, "`up` would change nothing")
     return change
 
@@ -130,7 +119,7 @@ def down(stack: Stack) -> None:
     with steps.step(f"environment `{stack.name}` down") as step:
         try:
             if _has_state(stack):
-                _destroy(stack, step)
+                _operate(stack, step, "destroy")
         finally:
             # Whatever became of the records about them: no process stays.
             leftovers = supervision_.leftovers()
@@ -139,17 +128,16 @@ def down(stack: Stack) -> None:
                 step.note = f"{len(leftovers)} processes were left over and ended"
 
 
-def _destroy(stack: Stack, step: steps.Step) -> None:
+def _operate(
+    stack: Stack, step: steps.Step, verb: typing.Literal["up", "preview", "destroy"]
+) -> Change:
+    """Let Pulumi compare with what really runs, and do it."""
     with _selected(stack) as (handle, lines):
         watcher = _Watcher(step)
-        with _explained(watcher, lines, "destroy"):
-            handle.destroy(
-                on_event=watcher,
-                on_output=lines.append,
-                refresh=True,
-                run_program=False,
-                color="never",
-            )
+        operation: collections.abc.Callable[..., object] = getattr(handle, verb)
+        with _explained(watcher, lines, verb):
+            operation(on_event=watcher, on_output=lines.append, refresh=True, color="never")
+        return watcher.change()
 
 
 def open_ports(ports: settings.Ports) -> dict[str, int]:
