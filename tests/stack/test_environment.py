@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -124,6 +125,15 @@ def real_body():
             ]
         }
     ).encode()
+
+
+def test_a_load_test_holds_its_thresholds_and_leaves_its_reports(up):
+    answer = conftest.bellwether("load", "--users", "4", "--duration", "6s", "--json")
+    assert answer.returncode == 0, answer.stderr
+    folder = pathlib.Path(json.loads(answer.stdout)["folder"])
+    assert folder.parent == conftest.HOME / "reports"
+    left = {file.name for file in folder.iterdir()}
+    assert {"report.html", "summary.md", "load.png", "locust_stats.csv"} <= left
 
 
 def test_prometheus_scrapes_every_part(up):
