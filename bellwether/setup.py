@@ -112,6 +112,15 @@ def _check_base_tools(missing: list[Part]) -> None:
         for title, (program, remedy) in wanted.items()
         if title in titles and shutil.which(program) is None
     ]
+    if "Pulumi CLI" in titles and shutil.which("go"):
+        said = subprocess.run(
+            ["go", "env", "GOVERSION"], capture_output=True, text=True, check=True
+        )
+        found = re.match(r"go(\d+)\.(\d+)", said.stdout)
+        if found is None or (int(found[1]), int(found[2])) < versions.GO_MINIMUM:
+            problems.append(
+                f"  - Go {go} or newer for the Pulumi CLI: `go` is {said.stdout.strip()}"
+            )
     if shutil.which("java") is None:
         problems.append("  - `java` for Kafka: `apt-get install openjdk-17-jre-headless`")
     if problems:
