@@ -130,12 +130,15 @@ def status_command(
 
 
 @app.command("predict")
-def predict_command(
+def predict_command(  # noqa: PLR0913  each is an option of the command
     symbol: typing.Annotated[str, typer.Option(help="The symbol to forecast, such as SPX.")],
     model: typing.Annotated[
         str | None, typer.Option(help="Ask this model instead of the experiment.")
     ] = None,
     data: DataOption = None,
+    save: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also write the request to this file, for curl.")
+    ] = None,
     stack: StackOption = environment.DEFAULT_STACK,
     json_: JsonOption = False,
 ) -> None:
@@ -143,7 +146,11 @@ def predict_command(
     from bellwether import predict  # noqa: PLC0415  a command loads what it uses
 
     target = model or f"{predict.EXPERIMENT}.experiment"
-    found = predict.predict(environment.Stack(stack), symbol, target, data)
+    selected = environment.Stack(stack)
+    day = predict.newest(selected, symbol, data)
+    if save:
+        save.write_text(json.dumps(predict.inference_request(day)) + "\n")
+    found = predict.predict(selected, day, target)
     if json_:
         _print_json(found)
         return

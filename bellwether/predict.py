@@ -37,26 +37,29 @@ class Prediction(pydantic.BaseModel):
     milliseconds: float
 
 
-def predict(
-    stack: environment.Stack, symbol: str, target: str, data: pathlib.Path | None = None
-) -> Prediction:
-    """Ask `target` (`<model>` or `<experiment>.experiment`) for a forecast of `symbol`.
+def newest(
+    stack: environment.Stack, symbol: str, data: pathlib.Path | None = None
+) -> requests.Request:
+    """Read the newest day of `symbol` from `data`, or from the data that the stack is set to.
+
+    Raises:
+        sources.DataError: the symbol is unknown (the message names the known ones), or bad data.
+
+    """
+    return requests.latest(symbol, sources.Source(data or stack.settings().data))
+
+
+def predict(stack: environment.Stack, request: requests.Request, target: str) -> Prediction:
+    """Ask `target` (`<model>` or `<experiment>.experiment`) for a forecast of one day.
 
     Raises:
         PredictionError: the gateway is away, or refuses; the message says why.
 
     """
-    settings = stack.settings()
-    request = requests.latest(symbol, sources.Source(data or settings.data))
-    body = {
-        "inputs": [
-            _tensor(contract.FEATURES, request.features),
-            _tensor(contract.HISTORY, request.history),
-        ]
-    }
+    body = inference_request(request)
     # An experiment is selected by its header alone; in the path it has no suffix.
     name = target.removesuffix(".experiment")
-    gateway = f"http://127.0.0.1:{settings.ports.gateway}"
+    gateway = f"http://127.0.0.1:{stack.settings().ports.gateway}"
     try:
         with httpx.Client(base_url=gateway, timeout=30) as client:
             started = time.perf_counter()
@@ -85,6 +88,16 @@ def predict(
         request_id=answer.headers["x-request-id"],
         milliseconds=elapsed,
     )
+
+
+def inference_request(request: requests.Request | requests.Days) -> dict[str, typing.Any]:
+    """Write one day of a symbol, or many, as a request of the Open Inference Protocol."""
+    return {
+        "inputs": [
+            _tensor(contract.FEATURES, request.features),
+            _tensor(contract.HISTORY, request.history),
+        ]
+    }
 
 
 def _tensor(name: str, values: typing.Any) -> dict[str, typing.Any]:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from scipy import stats
 
+from bellwether import predict
 from infra import paths
 from infra.local import supervision
 from models import requests, sources
@@ -111,20 +112,8 @@ def test_ten_thousand_requests_split_by_the_weights(up):
 
 
 def real_body():
-    request = requests.latest("SPX", sources.Source(None))
-    return json.dumps(
-        {
-            "inputs": [
-                {
-                    "name": name,
-                    "shape": list(values.shape),
-                    "datatype": "FP64",
-                    "data": values.ravel().tolist(),
-                }
-                for name, values in (("features", request.features), ("history", request.history))
-            ]
-        }
-    ).encode()
+    day = requests.latest("SPX", sources.Source(None))
+    return json.dumps(predict.inference_request(day)).encode()
 
 
 def test_a_load_test_holds_its_thresholds_and_leaves_its_reports(up):

@@ -6,6 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
+from bellwether import predict
 from models import requests, sources
 
 pytestmark = pytest.mark.stack
@@ -15,18 +16,7 @@ MODEL = "baseline-predictor"
 
 def body():
     """One real request, as a document."""
-    day = requests.latest("SPX", sources.Source(None))
-    return {
-        "inputs": [
-            {
-                "name": name,
-                "shape": list(values.shape),
-                "datatype": "FP64",
-                "data": values.ravel().tolist(),
-            }
-            for name, values in (("features", day.features), ("history", day.history))
-        ]
-    }
+    return predict.inference_request(requests.latest("SPX", sources.Source(None)))
 
 
 def changed(**change):
@@ -125,17 +115,7 @@ def test_every_model_forecasts_many_days_of_every_symbol_at_once(gateway, model)
     source = sources.Source(None)
     for symbol in requests.symbols(source):
         days = requests.days(symbol, source, last=20)
-        document = {
-            "inputs": [
-                {
-                    "name": name,
-                    "shape": list(values.shape),
-                    "datatype": "FP64",
-                    "data": values.ravel().tolist(),
-                }
-                for name, values in (("features", days.features), ("history", days.history))
-            ]
-        }
+        document = predict.inference_request(days)
         answer = post(gateway, document, model=model)
         assert answer.status_code == 200, answer.text
         outputs = {o["name"]: np.reshape(o["data"], o["shape"]) for o in answer.json()["outputs"]}
