@@ -75,13 +75,14 @@ class LocalProvider(provider.Provider):
         )
         replaces = [name for name in changed if name in handler_.replace_on]
         detail = {
-            name: provider.PropertyDiff(
+            path: provider.PropertyDiff(
                 provider.PropertyDiffKind.UPDATE_REPLACE
                 if name in replaces
                 else provider.PropertyDiffKind.UPDATE,
                 input_diff=False,
             )
             for name in changed
+            for path in values.differences(old.get(name), new.get(name), name)
         }
         return provider.DiffResponse(
             changes=bool(changed),

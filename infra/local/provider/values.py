@@ -1,6 +1,7 @@
 """Pulumi's property values as plain Python ones, and back."""
 
 import collections.abc
+import json
 import typing
 
 from pulumi.provider.experimental import property_value
@@ -28,6 +29,28 @@ def has_unknown(value: typing.Any) -> bool:
     if isinstance(value, list):
         return any(has_unknown(part) for part in value)
     return value is UNKNOWN
+
+
+def differences(old: typing.Any, new: typing.Any, path: str) -> list[str]:
+    """Give the paths at which two plain values differ, as Pulumi writes them: `spec.steps[0].name`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted({*old, *new})
+        return [
+            found
+            for key in keys
+            for found in differences(old.get(key), new.get(key), f"{path}{_step(key)}")
+        ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            found
+            for index, (before, after) in enumerate(zip(old, new, strict=True))
+            for found in differences(before, after, f"{path}[{index}]")
+        ]
+    return [] if old == new else [path]
+
+
+def _step(key: str) -> str:
+    return f".{key}" if key.replace("_", "").isalnum() else f"[{json.dumps(key)}]"
 
 
 def _plain(value: typing.Any) -> typing.Any:

@@ -183,3 +183,21 @@ def test_whole_numbers_survive_the_wire_as_whole_numbers():
     plain = {"a": 3, "b": [1, 2.5], "c": {"d": True}}
     assert values.to_plain(values.from_plain(plain)) == plain
     assert type(values.to_plain(values.from_plain(plain))["a"]) is int
+
+
+def test_differences_are_named_down_to_the_value():
+    old = {"spec": {"candidates": [{"name": "a", "weight": 40}, {"name": "b", "weight": 60}]}}
+    new = {"spec": {"candidates": [{"name": "a", "weight": 30}, {"name": "b", "weight": 70}]}}
+    assert values.differences(old, new, "manifest") == [
+        "manifest.spec.candidates[0].weight",
+        "manifest.spec.candidates[1].weight",
+    ]
+
+
+def test_a_list_of_another_length_differs_as_a_whole():
+    assert values.differences({"a": [1]}, {"a": [1, 2]}, "x") == ["x.a"]
+
+
+def test_a_key_that_is_no_name_is_quoted():
+    assert values.differences({"a.b/c": 1}, {"a.b/c": 2}, "labels") == ['labels["a.b/c"]']
+    assert values.differences({}, {"new": 2}, "labels") == ["labels.new"]
