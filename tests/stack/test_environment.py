@@ -1,5 +1,6 @@
 """The environment as a whole: what a person at the command line sees."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -239,16 +240,59 @@ def test_a_deleted_home_and_a_killed_up_are_healed_by_the_next_up(up):
         stderr=subprocess.DEVNULL,
     )
     begun = conftest.HOME / "supervisor" / "conf.d" / "kafka.json"
-    until(begun.exists, 60, "kafka starts")
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in family:
-        # What supervisord runs is nobody's child; here end the command, the CLI and the provider.
-        if "supervisord" not in " ".join(member.cmdline()) and "launch.py" not in " ".join(
-            member.cmdline()
-        ):
-            member.kill()
-    process.wait()
-    answer = conftest.bellwether("up")
+    try:
+        until(begun.exists, 60, "kafka starts")
+    finally:
+        command = psutil.Process(process.pid)
+        provider = kill(command, *command.children(recursive=True))
+        process.wait()
+        answer = conftest.bellwether("up")
     assert answer.returncode == 0, answer.stderr
+    assert provider, "the provider was running"
     assert status()["serving"]
     assert set(json.loads(conftest.bellwether("up", "--json").stdout)["changes"]) == {"same"}
+
+
+def test_a_provider_ends_with_the_engine_that_started_it(up):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bellwether", "up"],
+        cwd=paths.ROOT,
+        env={**os.environ, "BELLWETHER_HOME": str(conftest.HOME), "BELLWETHER_STACK": "test"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    command = psutil.Process(process.pid)
+    try:
+        (provider,) = until(lambda: providers(command), 60, "the provider starts")
+        engine = provider.parent()
+        assert engine.name() == "pulumi"
+        engine.kill()
+        psutil.wait_procs([provider], timeout=10)
+        assert not provider.is_running() or provider.status() == psutil.STATUS_ZOMBIE
+    finally:
+        process.kill()
+        process.wait()
+        answer = conftest.bellwether("up")
+    assert answer.returncode == 0, answer.stderr
+
+
+def words(process):
+    """A process's command line; nothing for one that ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def providers(command):
+    return [p for p in command.children(recursive=True) if "infra.local.provider" in words(p)]
+
+
+def kill(*processes):
+    """Kill the command, the CLI and the provider, not what supervisord runs; give the providers."""
+    found = [p for p in processes if "infra.local.provider" in words(p)]
+    for process in processes:
+        if words(process) and not any(w in words(process) for w in ("supervisord", "launch.py")):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    return found
