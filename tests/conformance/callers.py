@@ -7,7 +7,7 @@ from typing import Self
 
 import httpx
 
-from tests.conformance.environment import Environment
+from tests.conformance.environment import Environment, eventually
 from tests.conformance.worlds import body
 
 
@@ -28,6 +28,8 @@ class Callers:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        # What happens in the block shall happen under load: it begins once every caller asks.
+        eventually(lambda: self.asked >= len(self._threads), "the callers ask")
         return self
 
     def __exit__(
