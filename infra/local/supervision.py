@@ -26,7 +26,7 @@ SUPERVISORD = "supervisord"
 GUARDIAN = "guardian"
 _RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 
-NOT_RUNNING_FAULTS = frozenset({10, 70})  # BAD_NAME, NOT_RUNNING
+_NOT_RUNNING_FAULTS = frozenset({10, 70})  # BAD_NAME, NOT_RUNNING
 
 
 class SupervisorError(Exception):
@@ -232,16 +232,12 @@ class Supervision:
     def remove(self, name: str) -> None:
         """Stop one process, wait for its end, and let supervisord forget it."""
         proxy = self.proxy()
-        try:
-            proxy.stopProcess(name)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode not in NOT_RUNNING_FAULTS:
-                raise
-        try:
-            proxy.removeProcessGroup(name)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode not in NOT_RUNNING_FAULTS:
-                raise
+        for take_away in (proxy.stopProcess, proxy.removeProcessGroup):
+            try:
+                take_away(name)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode not in _NOT_RUNNING_FAULTS:
+                    raise
 
     def leftovers(self, *names: str) -> list[psutil.Process]:
         """Find the living processes that the environment at `home` started: those of `names`, or all."""
