@@ -12,11 +12,15 @@ DataError = sources.DataError
 
 
 def states(data: pathlib.Path | None, seed: int) -> dict[str, pathlib.Path | None]:
-    """Give every model's artifact if it is up to date with code, data and seed; else None.
+    """Give the artifact of every model and step if it is up to date with code, data and seed.
+
+    None where it is not.
 
     Raises DataError if `data` is no folder of CSV files.
     """
-    origins = provenance.of_all(sources.Source(data), seed)
+    source = sources.Source(data)
+    models = provenance.of_all(source, seed)
+    origins = {**models, **provenance.of_steps(source, seed, models)}
     records = {name: index.find(origin) for name, origin in origins.items()}
     return {name: None if record is None else record.folder for name, record in records.items()}
 

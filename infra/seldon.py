@@ -161,6 +161,66 @@ class ExperimentSpec(Part):
     resource_type: Literal["model", "pipeline"] | None = None
 
 
+Join = Literal["inner", "outer", "any"]
+"""`inner` waits for all, `outer` for what comes within the window, `any` for the first."""
+
+
+class PipelineBatch(Part):
+    """How many rows are collected before a step is called. Seldon acts on `size` alone."""
+
+    size: Count | None = None
+    window_ms: Count | None = None
+    rolling: Flag | None = None
+
+
+class PipelineStep(Part):
+    """A model that runs once its inputs and triggers are there.
+
+    References are `<step or pipeline>.<inputs|outputs>[.<tensor>]`; a step's name alone means
+    its outputs; without any input, a step has the pipeline's.
+    """
+
+    name: Text
+    inputs: tuple[Text, ...] | None = None
+    inputs_join_type: Join | None = None
+    tensor_map: dict[Text, Text] | None = None
+    triggers: tuple[Text, ...] | None = None
+    triggers_join_type: Join | None = None
+    join_window_ms: Count | None = None
+    batch: PipelineBatch | None = None
+
+
+class PipelineInput(Part):
+    """Other pipelines, or steps of them, whose data starts this one."""
+
+    external_inputs: tuple[Text, ...] | None = None
+    external_triggers: tuple[Text, ...] | None = None
+    join_type: Join | None = None
+    triggers_join_type: Join | None = None
+    join_window_ms: Count | None = None
+    tensor_map: dict[Text, Text] | None = None
+
+
+class PipelineOutput(Part):
+    """The steps that a caller is answered from."""
+
+    steps: tuple[Text, ...] | None = None
+    steps_join: Join | None = None
+    join_window_ms: Count | None = None
+    tensor_map: dict[Text, Text] | None = None
+
+
+class PipelineSpec(Part):
+    """Models as the steps of one request. The scheduler says what is wrong with it."""
+
+    steps: tuple[PipelineStep, ...]
+    input: PipelineInput | None = None
+    output: PipelineOutput | None = None
+    dataflow: ModelDataflow | None = None
+    allow_cycles: Flag | None = None
+    max_step_revisits: Count | None = None
+
+
 class RollingUpdate(Part):
     """How far a rolling update may go at once."""
 
@@ -231,6 +291,15 @@ class Experiment(Resource):
     spec: ExperimentSpec
 
 
+class Pipeline(Resource):
+    """Models as the steps of one request."""
+
+    plural: ClassVar[str] = "pipelines"
+
+    kind: Literal["Pipeline"] = "Pipeline"
+    spec: PipelineSpec
+
+
 class Server(Resource):
     """A model server."""
 
@@ -242,8 +311,11 @@ class Server(Resource):
 
 Kind = TypeVar("Kind", bound=Part)
 
-KINDS: Mapping[str, type[Model] | type[Experiment] | type[Server]] = {
-    kind.__name__: kind for kind in (Model, Experiment, Server)
+Object = Model | Experiment | Pipeline | Server
+"""An object of any kind."""
+
+KINDS: Mapping[str, type[Object]] = {
+    kind.__name__: kind for kind in (Model, Experiment, Pipeline, Server)
 }
 """The kinds by name."""
 
@@ -268,7 +340,7 @@ class ManifestError(ValueError):
         self.problems = problems
 
 
-def parse(manifest: Mapping[str, Any]) -> Model | Experiment | Server:
+def parse(manifest: Mapping[str, Any]) -> Object:
     """Read a manifest as an object of the kind that it names.
 
     Raises `ManifestError` with every problem found.

@@ -15,7 +15,7 @@ import numpy as np
 from runtimes import contract
 from runtimes.predictor import artifact
 
-from . import cache, card, dataset, discovery, features, fitting, index, provenance, sources
+from . import cache, card, dataset, discovery, features, fitting, index, provenance, sources, steps
 
 SETTINGS = "model-settings.json"
 RUNTIME = "runtimes.predictor.runtime.Predictor"
@@ -37,6 +37,14 @@ def save(
         (folder / card.PAGE).write_text(card.page(described), encoding="utf-8")
         manifest = _manifest(trained, data, folder, parameters)
         _write_json(folder / artifact.MANIFEST, manifest.document())
+        return _publish(folder, parent)
+
+
+def save_step(name: str, task: steps.Task) -> pathlib.Path:
+    """Build the step `name` and write its artifact; give its folder, as `save` does."""
+    parent = cache.artifacts() / name
+    with cache.new_folder(parent) as folder:
+        _write_json(folder / SETTINGS, steps.builder(name).build(task, folder))
         return _publish(folder, parent)
 
 

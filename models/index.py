@@ -17,6 +17,8 @@ class Record:
     artifact: str
     """The artifact's folder, `sha256-<digest>`."""
     seconds: float
+    forecasts: bool = True
+    """Whether it is a model, which forecasts, and so has a ledger."""
 
     @property
     def folder(self) -> pathlib.Path:
@@ -36,7 +38,9 @@ def find(wanted: provenance.Provenance) -> Record | None:
         record = Record(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    if not record.ledger.is_file() or not intact(record.folder):
+    if record.forecasts and not record.ledger.is_file():
+        return None
+    if not intact(record.folder):
         return None
     return record
 

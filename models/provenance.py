@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from . import code, discovery, sources
+from . import code, discovery, sources, steps
 
 LOCK = code.REPOSITORY / "uv.lock"
 
@@ -57,6 +57,24 @@ def of_all(source: sources.Source, seed: int) -> dict[str, Provenance]:
             members={member: found[member].key for member in discovery.members(name)},
         )
     return found
+
+
+def of_steps(
+    source: sources.Source, seed: int, models: Mapping[str, Provenance]
+) -> dict[str, Provenance]:
+    """Give the provenance of every step of the pipeline, built after `models`."""
+    data = source.digest()
+    return {
+        name: Provenance(
+            model=name,
+            code=code.digest(f"models.steps.{name}", f"models.steps.{name}.build"),
+            data=data,
+            seed=seed,
+            packages=versions((*PACKAGES, *steps.packages(name))),
+            members={model: origin.key for model, origin in models.items()},
+        )
+        for name in steps.folders()
+    }
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:

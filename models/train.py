@@ -17,7 +17,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from . import card, discovery, processes, sources, training
+from . import card, discovery, processes, sources, steps, training
 
 HEADINGS = {
     "rmse_log_volatility": "RMSE ln",
@@ -35,8 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     processes.interrupt_when_terminated()
     try:
         names = discovery.select(options.only)
-        with _progress(len(training.wanted(names))) as report:
+        wanted_steps = steps.folders() if options.only is None else {}
+        with _progress(len(training.wanted(names)) + len(wanted_steps)) as report:
             results = training.run(source, options.seed, names, report)
+            built = training.build_steps(source, options.seed, report) if wanted_steps else {}
     except (sources.DataError, discovery.UnknownModelError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -44,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("interrupted: what was trained is kept, run the command again to go on\n")
         return 130
     document = _document(source, options.seed, results, time.perf_counter() - started)
+    document["steps"] = {name: _of_step(result) for name, result in built.items()}
     if options.json:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
@@ -125,6 +128,15 @@ def _of_model(result: training.Result) -> dict[str, Any]:
     }
 
 
+def _of_step(result: training.Result) -> dict[str, Any]:
+    record = result.record
+    return {
+        "artifact": str(record.folder),
+        "trained": result.trained,
+        "seconds": record.seconds,
+    }
+
+
 def _table(document: dict[str, Any]) -> rich.table.Table:
     table = rich.table.Table(
         title=f"models, seed {document['seed']}, {document['seconds']:.1f} s",
@@ -141,6 +153,13 @@ def _table(document: dict[str, Any]) -> rich.table.Table:
             pathlib.Path(model["artifact"]).name.removeprefix("sha256-")[:8],
             *(f"{model['held_out']['measures'][measure]:.4f}" for measure in HEADINGS),
             f"{model['seconds']:.1f}" if model["trained"] else "unchanged",
+        )
+    for name, step in document["steps"].items():
+        table.add_row(
+            f"{name} (step)",
+            pathlib.Path(step["artifact"]).name.removeprefix("sha256-")[:8],
+            *[""] * len(HEADINGS),
+            f"{step['seconds']:.1f}" if step["trained"] else "unchanged",
         )
     held = next(iter(document["models"].values()))["held_out"]
     table.add_section()

@@ -23,6 +23,7 @@ from . import (
     processes,
     provenance,
     sources,
+    steps,
 )
 
 
@@ -80,6 +81,49 @@ def run(
                 results[name] = Result(record, trained=True)
                 report(name, "trained")
         return {name: results[name] for name in found}
+
+
+def build_steps(source: sources.Source, seed: int, report: Report) -> dict[str, Result]:
+    """Build the steps of the pipeline; all models have to be trained."""
+    with _alone():
+        origins = provenance.of_all(source, seed)
+        records = {name: index.find(origin) for name, origin in origins.items()}
+        models = {name: record for name, record in records.items() if record is not None}
+        wanted_steps = provenance.of_steps(source, seed, origins)
+        found = {name: index.find(origin) for name, origin in wanted_steps.items()}
+        results = {
+            name: Result(record, trained=False)
+            for name, record in found.items()
+            if record is not None
+        }
+        jobs = {
+            name: functools.partial(_build, source, wanted_steps[name], models)
+            for name, record in found.items()
+            if record is None
+        }
+        for name in found:
+            report(name, "training" if name in jobs else "unchanged")
+        for name, record in processes.run(jobs):
+            results[name] = Result(record, trained=True)
+            report(name, "trained")
+        return {name: results[name] for name in found}
+
+
+def _build(
+    source: sources.Source, origin: provenance.Provenance, models: Mapping[str, index.Record]
+) -> index.Record:
+    started = time.perf_counter()
+    task = steps.Task(data=dataset.load(source), source=source, seed=origin.seed, models=models)
+    folder = artifacts.save_step(origin.model, task)
+    record = index.Record(
+        key=origin.key,
+        model=origin.model,
+        artifact=folder.name,
+        seconds=round(time.perf_counter() - started, 2),
+        forecasts=False,
+    )
+    index.write(record)
+    return record
 
 
 def _train(

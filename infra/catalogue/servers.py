@@ -5,7 +5,16 @@ from infra import seldon
 MLSERVER = seldon.Server(
     metadata=seldon.ObjectMeta(name="mlserver"),
     spec=seldon.ServerSpec(
-        server_config="mlserver", extra_capabilities=("bellwether-predictor",), replicas=1
+        server_config="mlserver",
+        extra_capabilities=(
+            "bellwether-predictor",
+            "bellwether-features",
+            "bellwether-guard",
+            "bellwether-router",
+            "bellwether-explainer",
+            "bellwether-decision",
+        ),
+        replicas=1,
     ),
 )
 

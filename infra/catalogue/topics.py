@@ -23,5 +23,7 @@ TOPICS = (
     Topic("news", "headlines and posts as they arrive"),
     Topic("feature-monitoring", "each enriched request: time, features, counts"),
     Topic("drift", "alerts of the drift detector"),
+    Topic("dead-letters", "what could not be used of market-data and news, with the reason"),
+    Topic("routing", "which branch the router chose for which request, and why"),
     Topic("monitoring", "each prediction, and later what came true"),
 )

@@ -9,7 +9,7 @@ import pathlib
 import pulumi
 
 from infra import paths, seldon, settings
-from infra.catalogue import experiments, models, servers, topics
+from infra.catalogue import experiments, models, pipelines, servers, topics
 from infra.local import kafka, prometheus, resources, toolchain
 from infra.local.mesh import envoy
 from infra.local.mesh import settings as mesh_settings
@@ -231,31 +231,42 @@ def _topics(local: Local, broker: resources.Process) -> None:
 
 
 def _objects(local: Local, gateway: resources.Process) -> None:
-    """Servers first, then models, then the experiments over them."""
+    """Servers first, then models, then the experiments and pipelines over them."""
     declared_servers = [_object(local, server, [gateway]) for server in servers.SERVERS]
     declared_models = {
         model.name: _object(local, _model(local, model), declared_servers)
-        for model in models.MODELS
+        for model in (*models.MODELS, *models.STEPS)
     }
+    for pipeline in pipelines.PIPELINES:
+        steps = [declared_models[step.name] for step in pipeline.spec.steps]
+        _object(local, pipeline, steps)
     for experiment in experiments.EXPERIMENTS:
         arms = [declared_models[candidate.name] for candidate in experiment.spec.candidates]
         _object(local, experiment, arms)
 
 
 def _model(local: Local, model: models.ServedModel) -> seldon.Model:
+    connections: dict[models.Connection, str] = {
+        "kafka": f"127.0.0.1:{local.settings.ports.kafka}",
+        "valkey": f"127.0.0.1:{local.settings.ports.valkey}",
+        "registry": str(local.home / "features" / "registry.db"),
+    }
+    given = [*model.parameters, *((name, connections[name]) for name in model.connections)]
+    parameters = tuple(seldon.Parameter(name=name, value=value) for name, value in given)
     return seldon.Model(
         metadata=seldon.ObjectMeta(name=model.name),
         spec=seldon.ModelSpec(
             storage_uri=f"file://{local.artifacts[model.artifact]}",
             requirements=model.requirements,
             memory=model.memory,
+            parameters=parameters or None,
         ),
     )
 
 
 def _object(
     local: Local,
-    thing: seldon.Model | seldon.Experiment | seldon.Server,
+    thing: seldon.Object,
     after: collections.abc.Sequence[pulumi.Resource],
 ) -> resources.SeldonObject:
     manifest = seldon.manifest(thing)

@@ -30,7 +30,10 @@ _UNITS = {
     contract.VOLATILITY: "annualised standard deviation over the next five trading days",
     contract.DIRECTION: "probability that tomorrow closes above today",
     contract.INTERVAL: "lower and upper end for volatility",
+    contract.MODEL: "name, version and artifact of the model that answers",
 }
+_SHAPES = {contract.INTERVAL: [-1, 2], contract.MODEL: [-1, 3]}
+_NUMBERS = tuple(name for name in contract.OUTPUTS if name != contract.MODEL)
 
 
 class Settings(pydantic.BaseModel):
@@ -73,7 +76,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
     """An MLServer model around an artifact.
 
     `features` [n, F] and `history` [n, T, C] in, FP32 or FP64;
-    `volatility` [n], `direction` [n] and `interval` [n, 2] out, FP64.
+    `volatility` [n], `direction` [n] and `interval` [n, 2] out, FP64, and `model` [n, 3], BYTES.
     """
 
     def __init__(self, settings: mlserver_settings.ModelSettings) -> None:
@@ -119,7 +122,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             model_name=self.name,
             model_version=self.version,
             parameters=types.Parameters(**self._identity),
-            outputs=[_output(name, getattr(forecast, name)) for name in names],
+            outputs=[self._output(name, forecast) for name in names],
         )
         volatilities = forecast.volatility.tolist()
         for volatility in volatilities:
@@ -152,6 +155,18 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         _refuse_not_finite(forecast)
         return names, forecast
 
+    def _output(self, name: str, forecast: artifact.Forecast) -> types.ResponseOutput:
+        if name == contract.MODEL:
+            rows = len(forecast.volatility)
+            identity = list(self._identity.values())
+            return types.ResponseOutput(
+                name=name, shape=[rows, len(identity)], datatype="BYTES", data=identity * rows
+            )
+        values: NDArray[np.float64] = getattr(forecast, name)
+        return types.ResponseOutput(
+            name=name, shape=list(values.shape), datatype="FP64", data=values.ravel().tolist()
+        )
+
     def _read_settings(self) -> Settings:
         parameters = self.settings.parameters
         extra = (parameters.extra if parameters else None) or {}
@@ -174,7 +189,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         features, history = np.zeros((1, len(manifest.features))), np.zeros(shape)
         for _ in range(_WARM_UPS):
             forecast = self._forecaster.forecast(features, history)
-        for name in contract.OUTPUTS:
+        for name in _NUMBERS:
             if not np.isfinite(getattr(forecast, name)).all():
                 raise artifact.ArtifactError(
                     f"its {name} for inputs that are all 0 is {getattr(forecast, name).tolist()}: "
@@ -221,8 +236,8 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         self.outputs = [
             types.MetadataTensor(
                 name=name,
-                datatype="FP64",
-                shape=[-1, 2] if name == contract.INTERVAL else [-1],
+                datatype="BYTES" if name == contract.MODEL else "FP64",
+                shape=_SHAPES.get(name, [-1]),
                 parameters=types.Parameters(unit=_UNITS[name]),
             )
             for name in contract.OUTPUTS
@@ -243,12 +258,6 @@ def _digest(folder: pathlib.Path) -> str:
 def _rows(payload: types.InferenceRequest) -> int:
     """Return the rows that a request claims to have, before anything of it was checked."""
     return max((tensor.shape[0] for tensor in payload.inputs if tensor.shape), default=0)
-
-
-def _output(name: str, values: NDArray[np.float64]) -> types.ResponseOutput:
-    return types.ResponseOutput(
-        name=name, shape=list(values.shape), datatype="FP64", data=values.ravel().tolist()
-    )
 
 
 def _refuse_not_finite(forecast: artifact.Forecast) -> None:

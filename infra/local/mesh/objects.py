@@ -16,8 +16,8 @@ from infra.local.mesh import artifacts, refusal, validation
 from infra.local.mesh.store import Store
 
 JsonObject = dict[str, Any]
-Stored = seldon.Model | seldon.Experiment | seldon.Server
-_Kind = TypeVar("_Kind", seldon.Model, seldon.Experiment, seldon.Server)
+Stored = seldon.Object
+_Kind = TypeVar("_Kind", seldon.Model, seldon.Experiment, seldon.Pipeline, seldon.Server)
 
 BUILT_IN_SERVER = "mlserver"
 """The name of the server that is there as long as no Server is declared,
