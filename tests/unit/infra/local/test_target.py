@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from infra import settings
-from infra.catalogue import experiments, models, topics
+from infra.catalogue import experiments, models, pipelines, topics
 from infra.local import target, toolchain
 
 
@@ -41,7 +41,7 @@ def declared(tmp_path, **values):
         toolchain.Toolchain(program, program, program, program, jars, program, program),
         {
             model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
-            for model in models.MODELS
+            for model in (*models.MODELS, *models.STEPS)
         },
     )
     engine = Engine()
@@ -104,7 +104,10 @@ def test_the_catalogue_is_declared_whole(engine):
     assert set(engine.of("Topic")) == {t.name for t in topics.TOPICS}
     objects = {name: o["manifest"] for name, o in engine.of("SeldonObject").items()}
     assert {n for n, m in objects.items() if m["kind"] == "Model"} == {
-        m.name for m in models.MODELS
+        m.name for m in (*models.MODELS, *models.STEPS)
+    }
+    assert {n for n, m in objects.items() if m["kind"] == "Pipeline"} == {
+        p.metadata.name for p in pipelines.PIPELINES
     }
     assert {n for n, m in objects.items() if m["kind"] == "Experiment"} == {
         e.metadata.name for e in experiments.EXPERIMENTS
@@ -115,6 +118,13 @@ def test_the_catalogue_is_declared_whole(engine):
 def test_a_model_points_to_its_content_addressed_artifact(engine):
     baseline = engine.of("SeldonObject")["baseline-predictor"]["manifest"]
     assert baseline["spec"]["storageUri"] == "file:///cache/baseline/sha256-0"
+
+
+def test_a_step_is_told_its_settings_and_where_to_connect(tmp_path):
+    objects = declared(tmp_path, ports={"valkey": 7777}).of("SeldonObject")
+    given = {p["name"]: p["value"] for p in objects["guard"]["manifest"]["spec"]["parameters"]}
+    assert given["quality_threshold"] == "0.8"
+    assert given["valkey"] == "127.0.0.1:7777"
 
 
 def test_a_changed_configuration_file_restarts_its_process(tmp_path):
