@@ -15,7 +15,7 @@ from infra.local.mesh import envoy, validation
 from infra.local.mesh import pipelines as pipeline_rules
 from infra.local.mesh import settings as mesh_settings
 
-_MODEL_SERVER_IMPORTS = ("artifacts", "envoy", "gateway_requests", "settings")
+_MODEL_SERVER_IMPORTS = ("artifacts", "dataflow", "envoy", "gateway_requests", "settings")
 """Modules of the mesh that the model server runs as well."""
 
 
@@ -154,6 +154,8 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         repository=mesh.repository,
         ports=given,
         max_request_bytes=local.settings.max_request_bytes,
+        namespace=local.settings.namespace,
+        kafka=f"127.0.0.1:{ports.kafka}",
     )
     python = str(local.toolchain.serving_python)
     environment = {"PYTHONPATH": str(paths.ROOT)}
@@ -173,6 +175,7 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         triggers={
             "code": _code(
                 "runtimes",
+                "infra/local/dataflow",
                 "infra/local/model_server.py",
                 *(f"infra/local/mesh/{part}.py" for part in _MODEL_SERVER_IMPORTS),
             )
