@@ -86,7 +86,8 @@ class RpcPipelines:
             result = StatusCode.INTERNAL, text
         else:
             result = StatusCode.OK, written
-        if call is not None:
+        # An error comes with trailers alone, as in Seldon: Envoy adds the route to what comes first.
+        if call is not None and result[0] is StatusCode.OK:
             version = (topics.VERSION_HEADER, call.version)
             await context.send_initial_metadata((version, *own, *call.routes))
         return result

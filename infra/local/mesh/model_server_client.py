@@ -22,6 +22,7 @@ class ModelServerClient:
         self._base = f"http://{HOST}:{self._port}"
         self._session = session
         self._load_timeout = settings.load_timeout
+        self._drain_timeout = settings.drain_timeout
 
     async def load(self, version: ModelVersion) -> None:
         """Load a model version that lies in the repository.
@@ -68,7 +69,8 @@ class ModelServerClient:
 
         Raises `LoadError` with MLServer's reason, `ModelServerGoneError`.
         """
-        status, text = await self._post(f"{dataflow.DRAIN_PATH}/{version.internal_name}")
+        path = f"{dataflow.DRAIN_PATH}/{version.internal_name}"
+        status, text = await self._post(f"{path}?timeout={self._drain_timeout:g}")
         if status != 200:  # noqa: PLR2004 - HTTP's OK
             raise LoadError(text)
 
