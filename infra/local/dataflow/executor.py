@@ -153,11 +153,15 @@ class _Family:
         self.request = request
         self._executor = executor
         self._states: dict[External, list[joins.State]] = {}
+        self._decided: set[External] = set()
+        """Those that have run, or never will."""
         self._timers: dict[External, asyncio.TimerHandle] = {}
 
     def arrived(self, readers: list[OutsideReader], message: Message) -> None:
         """Take what came to a topic that other pipelines read."""
         for external, join, index, source in readers:
+            if external in self._decided:
+                continue
             states = self._states.get(external)
             if states is None:
                 states = self._states[external] = [joins.State(each) for each in external.joins]
@@ -171,27 +175,30 @@ class _Family:
             self._move(external, states, join)
 
     def ended(self) -> None:
-        """Take that a call of it has ended; with the last, nothing more can come."""
+        """Take that a call of it has ended; with the last, outer joins take what is there.
+
+        One of them at a time: what it sets off may be what another waits for.
+        """
         self.calls -= 1
-        if self.calls:
-            return
         for external, states in list(self._states.items()):
-            for join in range(min(2, len(states))):
-                state = states[join]
-                for index, message in enumerate(state.arrived):
-                    known = message is not None or index in (state.why or {})
+            if self.calls:
+                return
+            if external in self._decided or all(each.join.kind != "outer" for each in states):
+                continue
+            # Triggers and inputs; a gate follows from them.
+            for join, state in enumerate(states[:2]):
+                for place, message in enumerate(state.arrived):
+                    known = message is not None or place in (state.why or {})
                     if not known and not state.settled:
-                        state.lose(index, "absent")
-                self._move(external, states, join)
+                        state.lose(place, "absent")
+                        self._move(external, states, join)
 
     def _move(self, external: External, states: list[joins.State], join: int) -> None:
+        """Go on with what a join has become."""
+        if external in self._decided:
+            return
         state, last = states[join], states[-1]
-        if last.settled and state is not last:
-            return
-        if not state.settled:
-            self._arm(external, states)
-            return
-        if state is not last:
+        if state.settled and state is not last and not last.settled:
             if state.outcome is None:
                 last.lose(join, "absent")
             else:
@@ -199,17 +206,19 @@ class _Family:
         if not last.settled:
             self._arm(external, states)
             return
-        timer = self._timers.pop(external, None)
-        if timer is not None:
-            timer.cancel()
+        self._decided.add(external)
+        self._disarm(external)
         if last.outcome is not None:
             self._executor.begin_external(external, last.outcome, self)
 
-    def _arm(self, external: External, states: list[joins.State]) -> None:
-        """Windows of outer joins end by themselves; an inner partner is checked when it comes."""
+    def _disarm(self, external: External) -> None:
         timer = self._timers.pop(external, None)
         if timer is not None:
             timer.cancel()
+
+    def _arm(self, external: External, states: list[joins.State]) -> None:
+        """Windows of outer joins end by themselves; an inner partner is checked when it comes."""
+        self._disarm(external)
         ends = [
             end
             for state in states
