@@ -83,6 +83,17 @@ class Settings(_Frozen):
         """Relative paths begin at the checkout, wherever a command runs."""
         return None if data is None else paths.ROOT / data.expanduser()
 
+    manifests: tuple[pathlib.Path, ...] = pydantic.Field(
+        (),
+        description="files, or folders of YAML files, with Seldon objects to serve as they are "
+        "beside the catalogue (relative to the checkout)",
+    )
+
+    @pydantic.field_validator("manifests")
+    @classmethod
+    def _all_absolute(cls, manifests: tuple[pathlib.Path, ...]) -> tuple[pathlib.Path, ...]:
+        return tuple(paths.ROOT / each.expanduser() for each in manifests)
+
     seed: int = pydantic.Field(1, ge=0, le=2**31 - 1, description="seed of every training")
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"

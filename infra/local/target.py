@@ -10,11 +10,12 @@ import pulumi
 
 from infra import paths, seldon, settings
 from infra.catalogue import experiments, models, pipelines, servers, topics
-from infra.local import kafka, prometheus, resources, toolchain
-from infra.local.mesh import envoy
+from infra.local import kafka, manifests, prometheus, resources, toolchain
+from infra.local.mesh import envoy, validation
+from infra.local.mesh import pipelines as pipeline_rules
 from infra.local.mesh import settings as mesh_settings
 
-_MODEL_SERVER_IMPORTS = ("artifacts", "envoy", "gateway_requests", "settings")
+_MODEL_SERVER_IMPORTS = ("artifacts", "dataflow", "envoy", "gateway_requests", "settings")
 """Modules of the mesh that the model server runs as well."""
 
 
@@ -27,6 +28,8 @@ class Local:
     toolchain: toolchain.Toolchain
     artifacts: collections.abc.Mapping[str, pathlib.Path]
     """Folder under `models/` -> its trained artifact."""
+    given: tuple[manifests.Given, ...] = ()
+    """Objects of the setting `manifests`, each after its sources."""
 
     @property
     def mesh_endpoint(self) -> str:
@@ -151,6 +154,8 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         repository=mesh.repository,
         ports=given,
         max_request_bytes=local.settings.max_request_bytes,
+        namespace=local.settings.namespace,
+        kafka=f"127.0.0.1:{ports.kafka}",
     )
     python = str(local.toolchain.serving_python)
     environment = {"PYTHONPATH": str(paths.ROOT)}
@@ -170,6 +175,7 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         triggers={
             "code": _code(
                 "runtimes",
+                "infra/local/dataflow",
                 "infra/local/model_server.py",
                 *(f"infra/local/mesh/{part}.py" for part in _MODEL_SERVER_IMPORTS),
             )
@@ -231,18 +237,40 @@ def _topics(local: Local, broker: resources.Process) -> None:
 
 
 def _objects(local: Local, gateway: resources.Process) -> None:
-    """Servers first, then models, then the experiments and pipelines over them."""
-    declared_servers = [_object(local, server, [gateway]) for server in servers.SERVERS]
-    declared_models = {
-        model.name: _object(local, _model(local, model), declared_servers)
-        for model in (*models.MODELS, *models.STEPS)
-    }
-    for pipeline in pipelines.PIPELINES:
-        steps = [declared_models[step.name] for step in pipeline.spec.steps]
-        _object(local, pipeline, steps)
-    for experiment in experiments.EXPERIMENTS:
-        arms = [declared_models[candidate.name] for candidate in experiment.spec.candidates]
-        _object(local, experiment, arms)
+    """Servers first, then models, then pipelines over them, then experiments over both."""
+    catalogue: list[seldon.Object] = [
+        *servers.SERVERS,
+        *(_model(local, model) for model in (*models.MODELS, *models.STEPS)),
+        *pipelines.PIPELINES,
+        *experiments.EXPERIMENTS,
+    ]
+    declared: dict[tuple[str, str], resources.SeldonObject] = {}
+    wanted = [(each, each.metadata.name) for each in catalogue]
+    # Kinds share their names' space in Pulumi: the kind sets an object from elsewhere apart.
+    wanted += [(each.object, f"{each.kind.lower()}/{each.name}") for each in local.given]
+    for kind in (seldon.Server, seldon.Model, seldon.Pipeline, seldon.Experiment):
+        for thing, title in wanted:
+            if isinstance(thing, kind):
+                after = [declared[each] for each in _sources(thing) if each in declared]
+                if isinstance(thing, seldon.Model):
+                    after = [each for (of, _), each in declared.items() if of == "Server"]
+                declared[(thing.kind, thing.metadata.name)] = _object(
+                    local, thing, title, [gateway, *after]
+                )
+
+
+def _sources(thing: seldon.Object) -> list[tuple[str, str]]:
+    """Name what has to be there before an object can be ready: kind and name."""
+    if isinstance(thing, seldon.Pipeline):
+        return [
+            *(("Model", step.name) for step in thing.spec.steps),
+            *(("Pipeline", feeder) for feeder in pipeline_rules.feeders(thing)),
+        ]
+    if isinstance(thing, seldon.Experiment):
+        kind = "Pipeline" if validation.splits_pipelines(thing) else "Model"
+        mirrored = [thing.spec.mirror.name] if thing.spec.mirror is not None else []
+        return [(kind, each) for each in (*(c.name for c in thing.spec.candidates), *mirrored)]
+    return []
 
 
 def _model(local: Local, model: models.ServedModel) -> seldon.Model:
@@ -267,12 +295,13 @@ def _model(local: Local, model: models.ServedModel) -> seldon.Model:
 def _object(
     local: Local,
     thing: seldon.Object,
+    title: str,
     after: collections.abc.Sequence[pulumi.Resource],
 ) -> resources.SeldonObject:
     manifest = seldon.manifest(thing)
     manifest["metadata"]["namespace"] = local.settings.namespace
     return resources.SeldonObject(
-        manifest["metadata"]["name"],
+        title,
         endpoint=local.mesh_endpoint,
         manifest=manifest,
         opts=pulumi.ResourceOptions(depends_on=list(after)),
