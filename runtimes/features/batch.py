@@ -68,7 +68,10 @@ class Market:
                 raise ValueError("stacked days are an array, not a column: see `Market.stacked`")
             case expressions.TextMean() | expressions.TextCount():
                 raise ValueError("texts have no history: their features are computed online alone")
-        return _OPERATIONS[type(node)](node, lambda part: self._operand(symbol, part))
+        computed: pd.Series = _OPERATIONS[type(node)](
+            node, lambda part: self._operand(symbol, part)
+        )
+        return computed
 
     def _operand(self, symbol: str, part: Value) -> Value:
         if isinstance(part, expressions.Expression):
