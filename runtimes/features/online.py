@@ -148,23 +148,20 @@ class Engine:
         self._late = self._plan.late()
         self._places = {
             view.name: tuple(
-                (feature.name, feature.expression, self._plan.places[feature.expression])
-                for feature in view.features
+                (feature.name, self._plan.places[feature.expression]) for feature in view.features
             )
             for view in declared.views
             if view.source == steps.BARS
         }
+        self._arrays = frozenset(
+            view.name
+            for view in declared.views
+            if any(feature.length > 1 for feature in view.features)
+        )
         self._looking = frozenset(
             view.name
             for view in declared.views
             if any(expressions.looks_across(feature.expression) for feature in view.features)
-        )
-        self._windows = sorted(
-            {
-                (self._plan.shared.index(node.argument), node.days)
-                for node in self._plan.across
-                if isinstance(node, expressions.Correlated)
-            }
         )
         self.reset()
 
@@ -266,11 +263,11 @@ class Engine:
         if view in self._looking and known.across_as_of != self._turn:
             self._look_across(symbol, known)
         values, stacks = known.values, known.stacks
-        if not any(expression in stacks for _, expression, _ in self._places[view]):
-            return {name: values[place] for name, _, place in self._places[view]}
+        if view not in self._arrays:
+            return {name: values[place] for name, place in self._places[view]}
         return {
-            name: stacks[expression].array.ravel().copy() if expression in stacks else values[place]
-            for name, expression, place in self._places[view]
+            name: stacks[place].array.ravel() if place in stacks else values[place]
+            for name, place in self._places[view]
         }
 
     def _check_symbol(self, symbol: str, refused: type[Refused], where: str) -> None:
@@ -313,14 +310,14 @@ class Engine:
         for step in known.steps:
             step(values)
         self._turn += 1
-        for place, argument in enumerate(self._plan.shared):
-            value = values[self._plan.places[argument]]
+        for shared, place in enumerate(self._plan.shared):
+            value = values[place]
             if not math.isnan(value):
-                known.known[place].add(day, value)
-                self._pair_up(symbol, place, day, value)
+                known.known[shared].add(day, value)
+                self._pair_up(symbol, shared, day, value)
 
     def _pair_up(self, symbol: str, shared: int, day: int, value: float) -> None:
-        spans = [days for place, days in self._windows if place == shared]
+        spans = self._plan.spans[shared]
         if not spans:
             return
         for other, known in self._symbols.items():
@@ -337,7 +334,7 @@ class Engine:
                 pair.day = day
 
     def _changed(self, symbol: str, day: int) -> set[str]:
-        if not self._plan.across:
+        if not self._plan.looks:
             return {symbol}
         return {
             other
@@ -346,37 +343,41 @@ class Engine:
         }
 
     def _look_across(self, symbol: str, known: _Symbol) -> None:
-        values, places = known.values, self._plan.places
-        for node in self._plan.across:
-            shared = self._plan.shared.index(node.argument)
-            if isinstance(node, expressions.Across):
-                values[places[node]] = self._mean(shared, known.newest, node.longest.days)
+        values, day = known.values, known.newest
+        for look in self._plan.looks:
+            if isinstance(look.node, expressions.Correlated):
+                values[look.place] = self._correlation(symbol, day, look, look.node)
             else:
-                values[places[node]] = self._correlation(symbol, shared, known.newest, node)
+                values[look.place] = self._mean(day, look)
         for step in self._late:
             step(values)
         known.across_as_of = self._turn
 
-    def _mean(self, shared: int, day: int, longest: int) -> float:
+    def _mean(self, day: int, look: steps.Look) -> float:
         total, count = 0.0, 0
         for symbol in self._declared.symbols:
             other = self._symbols.get(symbol)
-            value = other.known[shared].last(day, longest) if other else None
+            value = other.known[look.shared].last(day, look.longest) if other else None
             if value is not None:
                 total += value
                 count += 1
         return total / count if count else math.nan
 
     def _correlation(
-        self, symbol: str, shared: int, day: int, node: expressions.Correlated
+        self, symbol: str, day: int, look: steps.Look, node: expressions.Correlated
     ) -> float:
         if node.with_ == symbol:
             return 1.0
         others = self._declared.symbols if node.with_ is None else (node.with_,)
         found: list[float] = []
         for other in others:
-            pair = self._pairs.get((shared, node.days, min(symbol, other), max(symbol, other)))
-            if pair is None or day - pair.day > node.longest.days or math.isnan(pair.value):
+            first = symbol < other
+            pair = self._pairs.get(
+                (look.shared, node.days, symbol, other)
+                if first
+                else (look.shared, node.days, other, symbol)
+            )
+            if pair is None or day - pair.day > look.longest or math.isnan(pair.value):
                 continue
             found.append(pair.value)
         if not found:

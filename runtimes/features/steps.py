@@ -51,7 +51,19 @@ class Steps(NamedTuple):
     values: Values
     steps: tuple[Step, ...]
     states: tuple[windows.State | Stack, ...]
-    stacks: Mapping[expressions.Expression, Stack]
+    stacks: Mapping[int, Stack]
+    """Arrays, by the places of their expressions."""
+
+
+class Look(NamedTuple):
+    """One expression that looks at other symbols."""
+
+    place: int
+    shared: int
+    """Which of the plan's shared values it looks at."""
+    longest: int
+    """For how many days another symbol's last value counts."""
+    node: expressions.Across | expressions.Correlated
 
 
 class Plan:
@@ -72,17 +84,11 @@ class Plan:
                 part in across for part in expressions.parts(node)
             ):
                 across.add(node)
-        self.across = tuple(
-            node for node in nodes if isinstance(node, expressions.Across | expressions.Correlated)
-        )
-        """What looks at other symbols' values."""
-        self.shared = tuple(dict.fromkeys(node.argument for node in self.across))
-        """What other symbols look at."""
-        self.longest = max((node.longest.days for node in self.across), default=0)
         self._own = [node for node in nodes[len(FIELDS) :] if node not in across]
-        self._late = [
-            node for node in nodes if node in across and node not in frozenset(self.across)
+        looking = [
+            node for node in nodes if isinstance(node, expressions.Across | expressions.Correlated)
         ]
+        self._late = [node for node in nodes if node in across and node not in looking]
         self._initial: Values = []
         self.places: dict[expressions.Operand, int] = {}
         for node in nodes:
@@ -93,6 +99,29 @@ class Plan:
                 if not isinstance(part, expressions.Expression):
                     self._place(part, float(part))
 
+        shared = list(dict.fromkeys(node.argument for node in looking))
+        self.shared = tuple(self.places[argument] for argument in shared)
+        """Where the values lie that other symbols look at."""
+        self.looks = tuple(
+            Look(self.places[node], shared.index(node.argument), node.longest.days, node)
+            for node in looking
+        )
+        """What looks at other symbols' values."""
+        self.longest = max((look.longest for look in self.looks), default=0)
+        self.spans = tuple(
+            tuple(
+                sorted(
+                    {
+                        look.node.days
+                        for look in self.looks
+                        if look.shared == place and isinstance(look.node, expressions.Correlated)
+                    }
+                )
+            )
+            for place in range(len(shared))
+        )
+        """Over how many common days each of `shared` is correlated."""
+
     def _place(self, key: expressions.Operand, value: float) -> None:
         if key not in self.places:
             self.places[key] = len(self._initial)
@@ -102,12 +131,12 @@ class Plan:
         """Give a new symbol's computation, with nothing remembered."""
         steps: list[Step] = []
         states: list[windows.State | Stack] = []
-        stacks: dict[expressions.Expression, Stack] = {}
+        stacks: dict[int, Stack] = {}
         for node in self._own:
             if isinstance(node, expressions.Stacked):
-                stacks[node] = Stack(node.days, len(node.channels))
-                states.append(stacks[node])
-                steps.append(_stacking(node, stacks[node], self.places))
+                stack = stacks[self.places[node]] = Stack(node.days, len(node.channels))
+                states.append(stack)
+                steps.append(_stacking(node, stack, self.places))
             elif (state := _state(node)) is not None:
                 states.append(state)
                 steps.append(_remembering(node, state, self.places))
