@@ -266,7 +266,7 @@ class Engine:
         if view not in self._arrays:
             return {name: values[place] for name, place in self._places[view]}
         return {
-            name: stacks[place].array.ravel() if place in stacks else values[place]
+            name: stacks[place].array.flatten() if place in stacks else values[place]
             for name, place in self._places[view]
         }
 
