@@ -138,9 +138,9 @@ def _feature_stream(
     """What fills the feature store's online side; it applies the feature repository as well."""
     port, path = local.settings.ports.feature_stream, local.home / "features" / "stream.json"
     configuration = {
-        **_connections(local),
+        **{str(name): address for name, address in _connections(local).items()},
         "artifact": str(local.artifacts[models.ENRICHMENT.artifact]),
-        "port": port,
+        "port": str(port),
     }
     return _process(
         local,

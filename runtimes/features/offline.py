@@ -11,16 +11,14 @@ from typing import Any, Literal
 import dask
 import pandas as pd
 import pyarrow.parquet as pq
-from feast import utils
-from feast.infra.offline_stores import dask as dask_store
-from feast.infra.offline_stores import offline_store
 
 from runtimes.features import artifact
+from runtimes.features.quick_feast import feast
 
 _MOMENT = artifact.EVENT_TIME
 
 
-class AsOfOfflineStoreConfig(dask_store.DaskOfflineStoreConfig):  # type: ignore[misc]  # Feast is not typed where types are checked
+class AsOfOfflineStoreConfig(feast.infra.offline_stores.dask.DaskOfflineStoreConfig):  # type: ignore[misc]  # Feast is not typed where types are checked
     """Has no settings."""
 
     type: Literal["runtimes.features.offline.AsOfOfflineStore"] = (
@@ -28,7 +26,7 @@ class AsOfOfflineStoreConfig(dask_store.DaskOfflineStoreConfig):  # type: ignore
     )
 
 
-class AsOfOfflineStore(dask_store.DaskOfflineStore):  # type: ignore[misc]  # as above
+class AsOfOfflineStore(feast.infra.offline_stores.dask.DaskOfflineStore):  # type: ignore[misc]  # as above
     """For every asked moment and entity: the newest row at or before it, not older than the ttl."""
 
     @staticmethod
@@ -41,7 +39,7 @@ class AsOfOfflineStore(dask_store.DaskOfflineStore):  # type: ignore[misc]  # as
         project: str,
         full_feature_names: bool = False,
         **unused: Any,
-    ) -> offline_store.RetrievalJob:
+    ) -> Any:
         """Join lazily; `entity_df` has the join keys and `event_timestamp`."""
         del registry, project, unused
         if not isinstance(entity_df, pd.DataFrame) or _MOMENT not in entity_df:
@@ -49,18 +47,18 @@ class AsOfOfflineStore(dask_store.DaskOfflineStore):  # type: ignore[misc]  # as
                 f"entity_df: expected a frame with the join keys and {_MOMENT!r}, "
                 f"got {type(entity_df).__name__}"
             )
-        wanted, _ = utils._get_requested_feature_views_to_features_dict(  # noqa: SLF001  as Feast's own stores do
+        wanted, _ = feast.utils._get_requested_feature_views_to_features_dict(  # noqa: SLF001  as Feast's own stores do
             feature_refs, feature_views, []
         )
 
         def evaluate() -> Any:
             return dask.delayed(_joined)(entity_df, wanted, full_feature_names)
 
-        return dask_store.DaskRetrievalJob(
+        return feast.infra.offline_stores.dask.DaskRetrievalJob(
             evaluation_function=evaluate,
             full_feature_names=full_feature_names,
             repo_path=config.repo_path,
-            metadata=offline_store.RetrievalMetadata(
+            metadata=feast.infra.offline_stores.offline_store.RetrievalMetadata(
                 features=feature_refs,
                 keys=[name for name in entity_df if name != _MOMENT],
                 min_event_timestamp=entity_df[_MOMENT].min(),

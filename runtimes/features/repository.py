@@ -11,10 +11,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import feast
-from feast import feature_service, feature_view, types, value_type
-
 from runtimes.features import artifact, definitions, rows
+from runtimes.features.quick_feast import feast
 
 PROJECT = "bellwether"
 OFFLINE_STORE = "runtimes.features.offline.AsOfOfflineStore"
@@ -45,12 +43,12 @@ def objects(wanted: definitions.Definitions, folder: pathlib.Path) -> list[Any]:
     entity = feast.Entity(
         name=artifact.ENTITY,
         join_keys=[artifact.ENTITY],
-        value_type=value_type.ValueType.STRING,
+        value_type=feast.ValueType.STRING,
         description="what is traded",
     )
     views = {view.name: _view(entity, view, folder) for view in wanted.views}
     services = [
-        feature_service.FeatureService(
+        feast.FeatureService(
             name=service.name,
             features=[
                 views[view][[name for of, name in service.features if of == view]]
@@ -114,22 +112,20 @@ def layout(store: feast.FeatureStore, service: str, digest: str) -> rows.Layout:
     )
 
 
-def _view(
-    entity: feast.Entity, view: definitions.View, folder: pathlib.Path
-) -> feature_view.FeatureView:
+def _view(entity: feast.Entity, view: definitions.View, folder: pathlib.Path) -> feast.FeatureView:
     files = feast.FileSource(
         name=f"{view.name}_files",
         path=str(artifact.offline_file(folder, view.name)),
         timestamp_field=artifact.EVENT_TIME,
         created_timestamp_column=artifact.CREATED_TIME,
     )
-    return feature_view.FeatureView(
+    return feast.FeatureView(
         name=view.name,
         description=view.description,
         entities=[entity],
         ttl=view.max_age,
         schema=[
-            feast.Field(name=artifact.ENTITY, dtype=types.String),
+            feast.Field(name=artifact.ENTITY, dtype=feast.types.String),
             *(_field(feature) for feature in view.features),
         ],
         source=feast.PushSource(name=f"{view.name}_push", batch_source=files),
@@ -140,7 +136,9 @@ def _view(
 def _field(feature: definitions.Feature) -> feast.Field:
     return feast.Field(
         name=feature.name,
-        dtype=types.Float64 if feature.length == 1 else types.Array(types.Float64),
+        dtype=feast.types.Float64
+        if feature.length == 1
+        else feast.types.Array(feast.types.Float64),
         description=f"{feature.description} [{feature.unit}]",
     )
 

@@ -11,12 +11,16 @@ and whoever reads never sees a symbol's views of two different moments.
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
-from feast.infra.online_stores import helpers
-from feast.protos.feast.types import EntityKey_pb2, Value_pb2
 from google.protobuf import timestamp_pb2
 from numpy.typing import NDArray
+
+from runtimes.features.quick_feast import feast
+
+_HELPERS = feast.infra.online_stores.helpers
+_TYPES = feast.protos.feast.types
 
 Array = NDArray[np.float64]
 Number = float | Array
@@ -43,7 +47,7 @@ class Layout:
         self._entity = entity
         self.views = {view: tuple(features) for view, features in views.items()}
         self._fields = {
-            (view, feature): helpers._mmh3(f"{view}:{feature}")  # noqa: SLF001  Feast's encoding has no public name
+            (view, feature): _HELPERS._mmh3(f"{view}:{feature}")  # noqa: SLF001  Feast's encoding has no public name
             for view, features in self.views.items()
             for feature in features
         }
@@ -53,10 +57,10 @@ class Layout:
 
     def key(self, symbol: str) -> bytes:
         """Give the key of a symbol's hash."""
-        entity = EntityKey_pb2.EntityKey(
-            join_keys=[self._entity], entity_values=[Value_pb2.Value(string_val=symbol)]
+        entity = _TYPES.EntityKey_pb2.EntityKey(
+            join_keys=[self._entity], entity_values=[_TYPES.Value_pb2.Value(string_val=symbol)]
         )
-        found: bytes = helpers._redis_key(  # noqa: SLF001  as above
+        found: bytes = _HELPERS._redis_key(  # noqa: SLF001  as above
             self._project, entity, entity_key_serialization_version=ENTITY_KEY_VERSION
         )
         return found
@@ -78,7 +82,7 @@ class Layout:
         values: dict[str, dict[str, Number]] = {view: {} for view in self.views}
         for (view, feature), content in zip(self._fields, stored, strict=False):
             if content:
-                value = _number(Value_pb2.Value.FromString(content))
+                value = _number(_TYPES.Value_pb2.Value.FromString(content))
                 if value is not None:
                     values[view][feature] = value
         moments = {}
@@ -89,15 +93,17 @@ class Layout:
         return Row(values, moments)
 
 
-def _value(value: Number) -> Value_pb2.Value:
+def _value(value: Number) -> Any:
     if isinstance(value, np.ndarray):
-        return Value_pb2.Value(double_list_val=Value_pb2.DoubleList(val=value.tolist()))
+        return _TYPES.Value_pb2.Value(
+            double_list_val=_TYPES.Value_pb2.DoubleList(val=value.tolist())
+        )
     if value != value:  # noqa: PLR0124  NaN: what is not known
-        return Value_pb2.Value()
-    return Value_pb2.Value(double_val=value)
+        return _TYPES.Value_pb2.Value()
+    return _TYPES.Value_pb2.Value(double_val=value)
 
 
-def _number(value: Value_pb2.Value) -> Number | None:
+def _number(value: Any) -> Number | None:
     kind = value.WhichOneof("val")
     if kind == "double_val":
         number: float = value.double_val
