@@ -48,11 +48,12 @@ def declare(local: Local) -> None:
     supervisor = resources.Supervisor("supervisor", str(local.home))
     after = pulumi.ResourceOptions(depends_on=[supervisor])
     broker = _kafka(local, after)
-    _valkey(local, after)
+    valkey = _valkey(local, after)
     gateway = _serving(local, after)
     _prometheus(local, after)
-    _topics(local, broker)
-    _objects(local, gateway)
+    declared_topics = _topics(local, broker)
+    stream = _feature_stream(local, [valkey, *declared_topics])
+    _objects(local, gateway, stream)
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
 
@@ -95,7 +96,7 @@ def _kafka(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     )
 
 
-def _valkey(local: Local, after: pulumi.ResourceOptions) -> None:
+def _valkey(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     ports, folder = local.settings.ports, local.home / "valkey"
     configuration = "\n".join(
         [
@@ -130,6 +131,35 @@ def _valkey(local: Local, after: pulumi.ResourceOptions) -> None:
         ports=local.ports("valkey_metrics"),
         readiness={"url": f"http://127.0.0.1:{ports.valkey_metrics}/health"},
         opts=pulumi.ResourceOptions(depends_on=[process]),
+    )
+    return process
+
+
+def _feature_stream(
+    local: Local, after: collections.abc.Sequence[pulumi.Resource]
+) -> resources.Process:
+    """What fills the feature store's online side; it applies the feature repository as well."""
+    port, path = local.settings.ports.feature_stream, local.home / "features" / "stream.json"
+    configuration = {
+        **{str(name): address for name, address in _connections(local).items()},
+        "artifact": str(local.artifacts[models.ENRICHMENT.artifact]),
+        "port": str(port),
+    }
+    return _process(
+        local,
+        "feature-stream",
+        command=[
+            str(local.toolchain.serving_python),
+            "-m",
+            "runtimes.features.stream",
+            str(path),
+        ],
+        files={path: json.dumps(configuration, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("feature_stream"),
+        readiness={"url": f"http://127.0.0.1:{port}/ready"},
+        triggers={"code": _code("runtimes/features", "runtimes/contract")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
     )
 
 
@@ -225,8 +255,8 @@ def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
     )
 
 
-def _topics(local: Local, broker: resources.Process) -> None:
-    for topic in topics.TOPICS:
+def _topics(local: Local, broker: resources.Process) -> list[resources.Topic]:
+    return [
         resources.Topic(
             topic.name,
             bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
@@ -234,9 +264,11 @@ def _topics(local: Local, broker: resources.Process) -> None:
             configuration={"retention.ms": str(topic.retention_ms)},
             opts=pulumi.ResourceOptions(depends_on=[broker]),
         )
+        for topic in topics.TOPICS
+    ]
 
 
-def _objects(local: Local, gateway: resources.Process) -> None:
+def _objects(local: Local, gateway: resources.Process, stream: resources.Process) -> None:
     """Servers first, then models, then pipelines over them, then experiments over both."""
     catalogue: list[seldon.Object] = [
         *servers.SERVERS,
@@ -244,6 +276,8 @@ def _objects(local: Local, gateway: resources.Process) -> None:
         *pipelines.PIPELINES,
         *experiments.EXPERIMENTS,
     ]
+    # The stream applies the registry that a model with this connection reads.
+    reading = {each.name for each in models.STEPS if "registry" in each.connections}
     declared: dict[tuple[str, str], resources.SeldonObject] = {}
     wanted = [(each, each.metadata.name) for each in catalogue]
     # Kinds share their names' space in Pulumi: the kind sets an object from elsewhere apart.
@@ -254,8 +288,9 @@ def _objects(local: Local, gateway: resources.Process) -> None:
                 after = [declared[each] for each in _sources(thing) if each in declared]
                 if isinstance(thing, seldon.Model):
                     after = [each for (of, _), each in declared.items() if of == "Server"]
+                first = [stream] if thing.metadata.name in reading else []
                 declared[(thing.kind, thing.metadata.name)] = _object(
-                    local, thing, title, [gateway, *after]
+                    local, thing, title, [gateway, *first, *after]
                 )
 
 
@@ -273,12 +308,16 @@ def _sources(thing: seldon.Object) -> list[tuple[str, str]]:
     return []
 
 
-def _model(local: Local, model: models.ServedModel) -> seldon.Model:
-    connections: dict[models.Connection, str] = {
+def _connections(local: Local) -> dict[models.Connection, str]:
+    return {
         "kafka": f"127.0.0.1:{local.settings.ports.kafka}",
         "valkey": f"127.0.0.1:{local.settings.ports.valkey}",
         "registry": str(local.home / "features" / "registry.db"),
     }
+
+
+def _model(local: Local, model: models.ServedModel) -> seldon.Model:
+    connections = _connections(local)
     given = [*model.parameters, *((name, connections[name]) for name in model.connections)]
     parameters = tuple(seldon.Parameter(name=name, value=value) for name, value in given)
     return seldon.Model(

@@ -1,6 +1,7 @@
 """What the program registers, recorded by a double of Pulumi's engine."""
 
 import asyncio
+import json
 import pathlib
 
 import pulumi
@@ -71,7 +72,8 @@ def engine(tmp_path):
 def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
-        "kafka", "valkey", "valkey-exporter", "model-server", "mesh", "gateway", "prometheus",
+        "kafka", "valkey", "valkey-exporter", "feature-stream", "model-server", "mesh", "gateway",
+        "prometheus",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 
@@ -170,3 +172,13 @@ def test_manifests_are_declared_unchanged_after_what_they_need(tmp_path):
     assert order.index("model/iris") < order.index("pipeline/chain")
     assert order.index("pipeline/chain") < order.index("experiment/iris")
     assert order.index("baseline-predictor") < order.index("experiment/iris")
+
+
+def test_the_feature_stream_and_the_enrichment_share_store_registry_and_artifact(engine):
+    stream = json.loads(engine.of("File")["feature-stream/stream.json"]["content"])
+    enrichment = engine.of("SeldonObject")["enrichment"]["manifest"]["spec"]
+    given = {each["name"]: each["value"] for each in enrichment["parameters"]}
+    assert {name: stream[name] for name in given} == given
+    assert enrichment["storageUri"] == f"file://{stream['artifact']}"
+    probe = engine.of("Process")["feature-stream"]["readiness"]
+    assert probe == {"url": f"http://127.0.0.1:{stream['port']}/ready"}
