@@ -10,6 +10,7 @@ from infra import settings
 def configuration(ports: settings.Ports) -> str:
     """Render `prometheus.yml`."""
     targets = {
+        "drift": (ports.drift, "/metrics"),
         "envoy": (ports.gateway_admin, "/stats/prometheus"),
         "kafka": (ports.kafka_metrics, "/metrics"),
         "mesh": (ports.mesh, "/metrics"),

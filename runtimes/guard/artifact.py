@@ -36,7 +36,7 @@ class Artifact:
     """[symbols + 1, F]: the mean of each symbol's training rows; the last row is of all symbols."""
     spread: forest.Array
     """[symbols + 1, F]: their standard deviation; 1 where a feature never moves."""
-    forest: forest.Forest
+    trees: forest.Forest
     """Grown from the standardised rows."""
     scale: forest.Scale
     references: Mapping[str, windows.Reference]
@@ -56,7 +56,7 @@ class Artifact:
         standardised = (row - self.location[place]) / self.spread[place]
         # Beyond single precision is as far out as can be told.
         bounded = np.clip(standardised, -_FARTHEST, _FARTHEST)
-        return self.scale(self.forest.score(bounded))
+        return self.scale(self.trees.score(bounded))
 
 
 _FARTHEST = 1e30
@@ -64,7 +64,7 @@ _FARTHEST = 1e30
 
 def write(folder: pathlib.Path, artifact: Artifact) -> None:
     """Write the artifact's two files: the same artifact gives the same bytes."""
-    arrays = {f"forest/{name}": getattr(artifact.forest, name) for name in _FOREST}
+    arrays = {f"forest/{name}": getattr(artifact.trees, name) for name in _FOREST}
     arrays |= {"location": artifact.location, "spread": artifact.spread}
     arrays["critical"] = artifact.limits.critical
     for place, symbol in enumerate(artifact.symbols):
@@ -76,7 +76,7 @@ def write(folder: pathlib.Path, artifact: Artifact) -> None:
         "schema": SCHEMA,
         "features": artifact.features,
         "symbols": artifact.symbols,
-        "forest": {"depth": artifact.forest.depth, "usual": artifact.forest.usual},
+        "forest": {"depth": artifact.trees.depth, "usual": artifact.trees.usual},
         "scale": dataclasses.asdict(artifact.scale),
         "windows": {"sizes": artifact.limits.sizes, "border": artifact.limits.border},
         "measured": artifact.measured,
@@ -125,7 +125,7 @@ def _parse(document: Mapping[str, Any], arrays: Mapping[str, Any]) -> Artifact:
         symbols=symbols,
         location=arrays["location"],
         spread=arrays["spread"],
-        forest=forest.Forest(
+        trees=forest.Forest(
             **{name: arrays[f"forest/{name}"] for name in _FOREST}, **document["forest"]
         ),
         scale=forest.Scale(**document["scale"]),

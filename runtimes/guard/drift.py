@@ -9,7 +9,7 @@ With Kafka or Valkey away it waits, and goes on by itself.
 """
 
 import contextlib
-import datetime
+import datetime as dt
 import http.server
 import json
 import logging
@@ -18,13 +18,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import confluent_kafka
 import prometheus_client
 import pydantic
 import redis
+import redis.backoff
+import redis.retry
 
 from runtimes.contract import publishing
 
@@ -67,6 +69,10 @@ WAITED = prometheus_client.Counter(
 )
 
 
+_Bytes = bytes | bytearray | memoryview | str | int | float
+"""What Valkey's client takes as a field or a value."""
+
+
 class ConfigurationError(Exception):
     """The configuration file or the artifact cannot be used; the message says how to mend it."""
 
@@ -88,7 +94,7 @@ class Watcher:
             port=port,
             socket_timeout=_VALKEY_SECONDS,
             socket_connect_timeout=_VALKEY_SECONDS,
-            retry=None,
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
         self._publisher = publishing.shared(given.kafka, "drift")
         self._stopping = threading.Event()
@@ -97,6 +103,8 @@ class Watcher:
         """When scores were written last, by the monotonic clock."""
         self._unwritten: set[str] = set()
         """Symbols whose windows Valkey does not have yet."""
+        self._last: dict[tuple[str | None, int | None], confluent_kafka.Message] = {}
+        """By topic and partition, the last record whose offset is not stored yet."""
 
     def stop(self) -> None:
         """End the loop soon."""
@@ -119,7 +127,7 @@ class Watcher:
                 messages = consumer.consume(_BATCH, self._given.evaluate_seconds)
                 self._take(messages)
                 if self._evaluate():
-                    _remember(consumer, messages)
+                    self._store_offsets(consumer)
 
     def _restore(self) -> bool:
         """Read the windows of before from Valkey, once it is there; False if stopped meanwhile."""
@@ -179,31 +187,44 @@ class Watcher:
 
     def _take(self, messages: Sequence[confluent_kafka.Message]) -> None:
         """Put into the windows what came; what cannot be used is counted, and named in the log."""
-        good = []
+        values = []
         for message in messages:
             error = message.error()
             if error is not None:
                 self._kafka_failed(error)
-            else:
-                good.append((message.key(), message.value()))
-        newest = records.latest(good)
-        RECORDS.labels("known").inc(len(good) - len(newest))
+                continue
+            values.append(message.value())
+            self._last[message.topic(), message.partition()] = message
+        newest = records.latest(values)
+        RECORDS.labels("known").inc(len(values) - len(newest))
+        malformed = []
         for value in newest:
             try:
-                day = records.parse(value, self._usual.features)
+                RECORDS.labels(self._add(records.parse(value, self._usual.features))).inc()
             except records.MalformedRecord as error:
-                RECORDS.labels("malformed").inc()
-                logger.warning("a record of %s is left out: %s", self._given.requests, error)
-                continue
-            RECORDS.labels(self._add(day)).inc()
+                malformed.append(error)
+        if malformed:
+            RECORDS.labels("malformed").inc(len(malformed))
+            logger.warning(
+                "%d records of %s are left out, the first because %s",
+                len(malformed),
+                self._given.requests,
+                malformed[0],
+            )
 
     def _add(self, day: records.Day) -> str:
         kept = self._watches.get(day.symbol)
         if kept is None:
             return "unknown_symbol"
-        if not _whole(day):
+        if not day.whole:
             return "incomplete"
         return "new" if kept.add(day) else "known"
+
+    def _store_offsets(self, consumer: confluent_kafka.Consumer) -> None:
+        """Let the consumer commit what Valkey has."""
+        for message in self._last.values():
+            consumer.store_offsets(message=message)
+        self._last.clear()
 
     def _evaluate(self) -> bool:
         """Judge what changed, tell it, and write it; say whether Valkey has it all."""
@@ -217,17 +238,17 @@ class Watcher:
             self._show(kept)
             self._unwritten.add(kept.symbol)
         for kept in self._watches.values():
-            kind = kept.tell(now)
-            if kind is not None:
+            told = kept.tell(now)
+            if told is not None:
                 self._unwritten.add(kept.symbol)
-                self._alert(kept, kind, now)
+                self._alert(kept, told, now)
         written = self._write(now)
         SECONDS.observe(time.perf_counter() - began)
         return written
 
     def _write(self, now: float) -> bool:
         """Write all scores, and the windows that changed; say whether Valkey took them."""
-        found = {
+        found: dict[_Bytes, _Bytes] = {
             kept.symbol: self._score(kept, now).encode()
             for kept in self._watches.values()
             if kept.verdict is not None
@@ -267,14 +288,14 @@ class Watcher:
             for name, ratio in zip(self._usual.features, ratios.tolist(), strict=True):
                 RATIO.labels(kept.symbol, name).set(ratio)
 
-    def _alert(self, kept: watch.Watch, kind: watch.Kind, now: float) -> None:
-        alert = _alert(kept, kind, now, self._given.threshold, self._usual.features)
+    def _alert(self, kept: watch.Watch, told: watch.Told, now: float) -> None:
+        alert = _alert(kept, told, now, self._given.threshold, self._usual.features)
         self._publisher.publish(self._given.alerts, json.dumps(alert).encode(), key=kept.symbol)
-        ALERTS.labels(kept.symbol, kind).inc()
+        ALERTS.labels(kept.symbol, told.kind).inc()
         logger.warning(
             "%s: %s, score %.2f on %s: %s",
             kept.symbol,
-            kind,
+            told.kind,
             alert["score"],
             alert["date"],
             ", ".join(each["name"] for each in alert["features"]) or "no feature",
@@ -282,45 +303,27 @@ class Watcher:
 
 
 def _alert(
-    kept: watch.Watch, kind: watch.Kind, now: float, threshold: float, features: Sequence[str]
+    kept: watch.Watch, told: watch.Told, now: float, threshold: float, features: Sequence[str]
 ) -> dict[str, Any]:
     return {
         "time": _iso(now),
-        "kind": kind,
+        "kind": told.kind,
         "symbol": kept.symbol,
         "date": kept.newest,
         "days": kept.days,
         "score": 0.0 if kept.verdict is None else kept.verdict.score,
         "threshold": threshold,
-        "since": None if kept.episode is None else _iso(kept.episode.since),
+        "since": _iso(told.since),
         "features": kept.evidence(features),
     }
 
 
 def _iso(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")
 
 
 def _window(symbol: str) -> str:
     return WINDOW_KEY.format(symbol=symbol)
-
-
-def _whole(day: records.Day) -> bool:
-    # A comparison with a sum: NaN and infinity make it NaN or infinite.
-    return bool(abs(day.features.sum()) < float("inf"))
-
-
-def _remember(
-    consumer: confluent_kafka.Consumer, messages: Sequence[confluent_kafka.Message]
-) -> None:
-    """Store each partition's last offset, to be committed."""
-    last: Mapping[tuple[str, int], confluent_kafka.Message] = {
-        (message.topic(), message.partition()): message
-        for message in messages
-        if message.error() is None
-    }
-    for message in last.values():
-        consumer.store_offsets(message=message)
 
 
 class _Pages(http.server.BaseHTTPRequestHandler):
@@ -328,7 +331,7 @@ class _Pages(http.server.BaseHTTPRequestHandler):
 
     watcher: Watcher
 
-    def do_GET(self) -> None:  # noqa: N802  the standard library's name
+    def do_GET(self) -> None:
         if self.path == "/metrics":
             self._answer(200, prometheus_client.generate_latest())
         elif self.path == "/ready":

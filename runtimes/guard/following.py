@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 
 import redis.asyncio
+import redis.asyncio.retry
+import redis.backoff
 import redis.exceptions
 
 from . import addresses, metrics, scores
@@ -28,7 +30,7 @@ class Follower:
             port=port,
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
-            retry=None,
+            retry=redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
         self._reads = {
             outcome: metrics.DRIFT_READS.labels(model, outcome)
@@ -69,7 +71,7 @@ class Follower:
         found = {}
         for symbol, value in values.items():
             try:
-                found[symbol.decode()] = scores.Score.decode(value)
+                found[_text(symbol)] = scores.Score.decode(value)
             except ValueError as error:
                 self._reads["malformed"].inc()
                 logger.warning("%s in Valkey, field %r: %s", scores.KEY, symbol, error)
@@ -80,3 +82,7 @@ class Follower:
         while True:
             await self.read()
             await asyncio.sleep(INTERVAL_SECONDS)
+
+
+def _text(field: bytes | str) -> str:
+    return field if isinstance(field, str) else field.decode()

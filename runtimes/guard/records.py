@@ -1,18 +1,25 @@
 """Reads the enriched requests of topic `feature-monitoring`, as far as drift needs them.
 
 A value is JSON with `symbol`, `date`, and `features` as `{name: number or null}`, besides others.
-The key is `<symbol>|<date>`: what the last record of a key says replaces what those before it said,
-so that thousands of requests for the same day cost one reading.
+Thousands of requests for the same day say the same:
+of those that came together only the last is read, found by a look at the first bytes.
 """
 
 import dataclasses
-import datetime
+import datetime as dt
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from . import windows
+
+_START = 512
+"""Bytes of a value in which symbol and date are looked for."""
+
+_SYMBOL = re.compile(rb'"symbol"\s*:\s*"([^"\\]+)"')
+_DATE = re.compile(rb'"date"\s*:\s*"(\d{4}-\d{2}-\d{2})"')
 
 
 class MalformedRecord(ValueError):  # noqa: N818  the record is, nothing failed
@@ -25,21 +32,28 @@ class Day:
 
     symbol: str
     date: str
-    """ISO 8601"""
+    """ISO 8601; empty where the feature store could not say it."""
     features: windows.Array
     """[F]; NaN where a value is missing."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing."""
+        return bool(self.date) and bool(np.isfinite(self.features).all())
 
-def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> list[bytes | None]:
-    """Give of (key, value) pairs the last value of each key, and all those whose key says no day."""
-    found: dict[bytes, bytes | None] = {}
-    without: list[bytes | None] = []
-    for key, value in records:
-        if key is not None and b"|" in key:
-            found[key] = value
+
+def latest(values: Iterable[bytes | None]) -> list[bytes | None]:
+    """Give the last value of each symbol's day, and all values that do not say at once whose they are."""
+    found: dict[tuple[bytes, bytes], bytes] = {}
+    others: list[bytes | None] = []
+    for value in values:
+        start = value[:_START] if value is not None else b""
+        symbol, date = _SYMBOL.search(start), _DATE.search(start)
+        if value is None or symbol is None or date is None:
+            others.append(value)
         else:
-            without.append(value)
-    return [*without, *found.values()]
+            found[symbol[1], date[1]] = value
+    return [*others, *found.values()]
 
 
 def parse(value: bytes | None, features: Sequence[str]) -> Day:
@@ -57,7 +71,7 @@ def parse(value: bytes | None, features: Sequence[str]) -> Day:
         raise MalformedRecord("`features` is no object of names and numbers")
     return Day(
         symbol=_text(document, "symbol"),
-        date=_date(_text(document, "date")),
+        date=_date(document.get("date")),
         features=np.array([_number(name, given.get(name)) for name in features]),
     )
 
@@ -69,9 +83,11 @@ def _text(document: dict[str, object], name: str) -> str:
     return value
 
 
-def _date(value: str) -> str:
+def _date(value: object) -> str:
+    if value == "":
+        return ""
     try:
-        return datetime.date.fromisoformat(value).isoformat()
+        return dt.date.fromisoformat(str(value)).isoformat()
     except ValueError as error:
         raise MalformedRecord(f"`date` is no ISO 8601 date, but {value!r}") from error
 

@@ -1,4 +1,4 @@
-"""The guard: may a forecast be made of this request's data, and how unusual is it?
+"""The guard says whether a forecast may be made of a request's data, and how unusual that is.
 
 Set `implementation` to `runtimes.guard.runtime.Guard` and `parameters.uri` to the folder that
 `models.steps.guard` built; `Settings` lists what `parameters.extra` may say.
@@ -209,13 +209,15 @@ def _text(value: step.Value) -> str:
 
 
 def _said(quality: str) -> str:
-    """Say in words what the enrichment's JSON says: each fault with the features that have it."""
+    """Say in words what the enrichment's JSON says: its reason, else each fault with its features."""
     try:
         document = json.loads(quality)
     except ValueError:
         return quality
     if not isinstance(document, dict):
         return quality
+    if document.get("reason"):
+        return str(document["reason"])
     said = [
         f"{fault.replace('_', ' ')} {_listed(list(names))}"
         for fault, names in document.items()

@@ -27,7 +27,7 @@ class Score:
         return json.dumps(dataclasses.asdict(self), separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, value: bytes) -> "Score":
+    def decode(cls, value: bytes | str) -> "Score":
         """Read the hash's value; raise ValueError if it is none."""
         try:
             document = json.loads(value)

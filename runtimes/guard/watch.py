@@ -34,6 +34,15 @@ class Episode:
     """When it was told last."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """Something to tell of an episode."""
+
+    kind: Kind
+    since: float
+    """When it began, in seconds since 1970."""
+
+
 class Watch:
     """The distinct days of one symbol that came last, and what follows from them.
 
@@ -89,20 +98,21 @@ class Watch:
             self._judged = True
         return self.verdict
 
-    def tell(self, now: float) -> Kind | None:
-        """Say whether there is something to tell of the verdict at the time `now`."""
+    def tell(self, now: float) -> Told | None:
+        """Give what there is to tell of the verdict at the time `now`, if anything."""
         score = self.verdict.score if self.verdict is not None else 0.0
-        if self.episode is None:
-            if score > self._alarms.threshold:
-                self.episode = Episode(since=now, told=now)
-                return "drifted"
-            return None
+        episode = self.episode
+        if episode is None:
+            if score <= self._alarms.threshold:
+                return None
+            self.episode = Episode(since=now, told=now)
+            return Told("drifted", now)
         if score < self._alarms.ends_below:
             self.episode = None
-            return "ended"
-        if now - self.episode.told >= self._alarms.repeat_seconds:
-            self.episode.told = now
-            return "repeated"
+            return Told("ended", episode.since)
+        if now - episode.told >= self._alarms.repeat_seconds:
+            episode.told = now
+            return Told("repeated", episode.since)
         return None
 
     def evidence(self, features: Sequence[str]) -> list[dict[str, Any]]:
@@ -135,7 +145,7 @@ class Watch:
             separators=(",", ":"),
         ).encode()
 
-    def restore(self, dumped: bytes) -> None:
+    def restore(self, dumped: bytes | str) -> None:
         """Go on where another process stopped; raise ValueError if that cannot be read.
 
         Days of another number of features belong to another artifact, and are left out.
@@ -150,7 +160,7 @@ class Watch:
             ]
             episode = document["episode"]
             known = Episode(float(episode["since"]), float(episode["told"])) if episode else None
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no window: {dumped[:80]!r} ({error!r})") from error
         for day in days:
             self.add(day)

@@ -28,7 +28,7 @@ def build(task: steps.Task, folder: pathlib.Path) -> Mapping[str, Any]:
             symbols=data.symbols,
             location=standard.location,
             spread=standard.spread,
-            forest=flat,
+            trees=flat,
             scale=isolation.scale(grown, flat),
             references={
                 symbol: windows.Reference.of(

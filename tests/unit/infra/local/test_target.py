@@ -41,7 +41,7 @@ def declared(tmp_path, **values):
         toolchain.Toolchain(program, program, program, program, jars, program, program),
         {
             model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
-            for model in models.MODELS
+            for model in (*models.MODELS, *models.STEPS)
         },
     )
     engine = Engine()
@@ -70,7 +70,7 @@ def engine(tmp_path):
 def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
-        "kafka", "valkey", "valkey-exporter", "model-server", "mesh", "gateway", "prometheus",
+        "kafka", "valkey", "valkey-exporter", "model-server", "mesh", "gateway", "prometheus", "drift",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 
@@ -104,7 +104,7 @@ def test_the_catalogue_is_declared_whole(engine):
     assert set(engine.of("Topic")) == {t.name for t in topics.TOPICS}
     objects = {name: o["manifest"] for name, o in engine.of("SeldonObject").items()}
     assert {n for n, m in objects.items() if m["kind"] == "Model"} == {
-        m.name for m in models.MODELS
+        m.name for m in (*models.MODELS, *models.STEPS)
     }
     assert {n for n, m in objects.items() if m["kind"] == "Experiment"} == {
         e.metadata.name for e in experiments.EXPERIMENTS
