@@ -47,6 +47,7 @@ class Ports(_Frozen):
     valkey: Port = pydantic.Field(6379, description="Valkey")
     valkey_metrics: Port = pydantic.Field(9121, description="Valkey's metrics")
     prometheus: Port = pydantic.Field(9090, description="Prometheus")
+    drift: Port = pydantic.Field(9041, description="the drift watcher's metrics and readiness")
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> typing.Self:

@@ -15,6 +15,9 @@ from infra.local.mesh import envoy, validation
 from infra.local.mesh import pipelines as pipeline_rules
 from infra.local.mesh import settings as mesh_settings
 
+_DRIFT_TOPICS = ("feature-monitoring", "drift")
+"""What the drift watcher reads, and what it writes."""
+
 _MODEL_SERVER_IMPORTS = ("artifacts", "dataflow", "envoy", "gateway_requests", "settings")
 """Modules of the mesh that the model server runs as well."""
 
@@ -52,7 +55,8 @@ def declare(local: Local) -> None:
     gateway = _serving(local, after)
     _prometheus(local, after)
     declared_topics = _topics(local, broker)
-    stream = _feature_stream(local, [valkey, *declared_topics])
+    stream = _feature_stream(local, [valkey, *declared_topics.values()])
+    _drift(local, [declared_topics[topic] for topic in _DRIFT_TOPICS])
     _objects(local, gateway, stream)
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
@@ -255,9 +259,39 @@ def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
     )
 
 
-def _topics(local: Local, broker: resources.Process) -> list[resources.Topic]:
-    return [
-        resources.Topic(
+def _drift(local: Local, after: list[resources.Topic]) -> None:
+    """The drift watcher; it waits for Valkey by itself."""
+    ports = local.settings.ports
+    configuration = local.home / "drift" / "drift.json"
+    parameters = dict(models.GUARD.parameters)
+    given = {
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "valkey": f"127.0.0.1:{ports.valkey}",
+        "artifact": str(local.artifacts[models.GUARD.artifact]),
+        "port": ports.drift,
+        "threshold": float(parameters["drift_threshold"]),
+    }
+    _process(
+        local,
+        "drift",
+        command=[
+            str(local.toolchain.serving_python),
+            "-m",
+            "runtimes.guard.drift",
+            str(configuration),
+        ],
+        files={configuration: json.dumps(given, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("drift"),
+        readiness={"url": f"http://127.0.0.1:{ports.drift}/ready"},
+        triggers={"code": _code("runtimes/contract", "runtimes/guard")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def _topics(local: Local, broker: resources.Process) -> dict[str, resources.Topic]:
+    return {
+        topic.name: resources.Topic(
             topic.name,
             bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
             partitions=topic.partitions,
@@ -265,7 +299,7 @@ def _topics(local: Local, broker: resources.Process) -> list[resources.Topic]:
             opts=pulumi.ResourceOptions(depends_on=[broker]),
         )
         for topic in topics.TOPICS
-    ]
+    }
 
 
 def _objects(local: Local, gateway: resources.Process, stream: resources.Process) -> None:
