@@ -143,6 +143,16 @@ def measure(years: Sequence[Year]) -> Reliability:
     )
 
 
+def of_usual(usual: confidence.Usual) -> dict[int, Bin]:
+    """Give, for each year but the first, the fallback's confidence as of the years before."""
+    years = usual.date.astype("datetime64[Y]").astype(int) + 1970
+    result = {}
+    for number in np.unique(years)[1:]:
+        now, before = usual.near[years == number], usual.near[years < number]
+        result[int(number)] = _bin(np.full(len(now), before.mean()), now)
+    return result
+
+
 def _bin(sure: dataset.Array, near: dataset.Array | confidence.Flags) -> Bin:
     return Bin(rows=len(sure), confidence=_rounded(sure.mean()), near=_rounded(near.mean()))
 
