@@ -2,6 +2,7 @@
 
 It is a JSON object whose `model` names who it explains: an object with `name`, `version` and
 `artifact`, the three of the tensor `model`.
+An explainer that has no explanation may say so itself, with `missing` beside `model`.
 """
 
 import json
@@ -42,7 +43,7 @@ def checked(text: str | None, model: Sequence[str]) -> tuple[str, str]:
             f"the explanation is of {_readable(explained)}, the forecast of {_readable(model)}: "
             "it was dropped",
         )
-    return GIVEN, text
+    return (MISSING if "missing" in document else GIVEN), text
 
 
 def _missing(outcome: str, why: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from . import calibration, settings
+from . import calibration
 
 CONFIDENCE = "confidence"
 POSITION = "position"
@@ -41,6 +41,20 @@ class Forecast:
     def width(self) -> float:
         """Give the interval's width in logarithms."""
         return math.log(self.upper / self.lower)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """The business rules' numbers, from configuration: see `settings.Settings`."""
+
+    target_volatility: float = 0.1
+    largest_position: float = 1.0
+    minimum_confidence: float = 0.5
+    fallback_share: float = 0.5
+    maximum_anomaly: float = 0.9
+    maximum_drift: float = 0.9
+    blocked: frozenset[str] = frozenset()
+    """In upper case."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,9 +88,7 @@ class Decision:
     fired: tuple[Fired, ...]
 
 
-def decide(
-    forecast: Forecast, known: calibration.Calibration, given: settings.Settings
-) -> Decision:
+def decide(forecast: Forecast, known: calibration.Calibration, given: Limits) -> Decision:
     """Apply the rules, in the order of this module."""
     fired: list[Fired] = []
     confidence = _confidence(forecast, known, fired)
@@ -174,7 +186,7 @@ def _beyond(score: float) -> float:
 
 
 def _limits(
-    forecast: Forecast, targeted: float, confidence: float, given: settings.Settings
+    forecast: Forecast, targeted: float, confidence: float, given: Limits
 ) -> Iterator[tuple[str, float, str]]:
     """Give what limits a position: each a name, the most that it allows, and a reason."""
     if targeted > given.largest_position:

@@ -139,8 +139,9 @@ class Decision(step.Step):
     def open(self, folder: pathlib.Path) -> None:
         """Read the calibration; warn of a blocked symbol that it does not know."""
         self._known = calibration.load(folder)
+        self._limits = self.given.limits()
         known = {symbol.upper() for symbol in self._known.symbols}
-        for symbol in sorted(self.given.blocked - known):
+        for symbol in sorted(self._limits.blocked - known):
             logger.warning(
                 "%s: blocked_symbols names %s, which is none of %s: it is blocked all the same, "
                 "but check its spelling",
@@ -158,7 +159,7 @@ class Decision(step.Step):
     ) -> Mapping[str, step.Value]:
         """See `step.Step.run`."""
         forecast = _forecast(inputs, self._known)
-        decision = rules.decide(forecast, self._known, self.given)
+        decision = rules.decide(forecast, self._known, self._limits)
         about, explained = explanation.checked(
             _optional(inputs, contract.EXPLANATION), _texts(inputs, contract.MODEL)
         )

@@ -4,6 +4,9 @@ import pydantic
 
 from runtimes.contract import step
 
+from . import rules
+
+_USUAL = rules.Limits()
 _LARGEST_TARGET = 2.0
 _LARGEST_POSITION = 10.0
 
@@ -12,23 +15,27 @@ class Settings(step.Settings):
     """A decision's settings. Shares are of 1: 0.1 is 10 %."""
 
     target_volatility: float = pydantic.Field(
-        default=0.1, description="Annualised volatility that a position is sized for."
+        default=_USUAL.target_volatility,
+        description="Annualised volatility that a position is sized for.",
     )
     largest_position: float = pydantic.Field(
-        default=1.0, description="Most that a position may be, as a share of wealth."
+        default=_USUAL.largest_position,
+        description="Most that a position may be, as a share of wealth.",
     )
     minimum_confidence: float = pydantic.Field(
-        default=0.5, description="Confidence below which there is no position."
+        default=_USUAL.minimum_confidence,
+        description="Confidence below which there is no position.",
     )
     fallback_share: float = pydantic.Field(
-        default=0.5,
+        default=_USUAL.fallback_share,
         description="Most that a position on the fallback's word may be, of largest_position.",
     )
     maximum_anomaly: float = pydantic.Field(
-        default=0.9, description="Anomaly score above which there is no position."
+        default=_USUAL.maximum_anomaly,
+        description="Anomaly score above which there is no position.",
     )
     maximum_drift: float = pydantic.Field(
-        default=0.9, description="Drift score above which there is no position."
+        default=_USUAL.maximum_drift, description="Drift score above which there is no position."
     )
     blocked_symbols: str = pydantic.Field(
         default="",
@@ -71,9 +78,10 @@ class Settings(step.Settings):
             raise ValueError("has an empty name between two commas: write them as SPX,WTI")
         return value
 
-    @property
-    def blocked(self) -> frozenset[str]:
-        """The blocked symbols, in upper case."""
-        return frozenset(
-            name.strip().upper() for name in self.blocked_symbols.split(",") if name.strip()
+    def limits(self) -> rules.Limits:
+        """Give them as the rules take them."""
+        names = self.blocked_symbols.split(",")
+        return rules.Limits(
+            **self.model_dump(exclude={"blocked_symbols"}),
+            blocked=frozenset(name.strip().upper() for name in names if name.strip()),
         )
