@@ -53,9 +53,15 @@ class Attribution:
 class Attributor(Protocol):
     """Explains one artifact."""
 
-    method: str
-    quick: bool
-    """Whether it takes less than a thread's hand-over is worth."""
+    @property
+    def method(self) -> str:
+        """What it does, for a person."""
+        ...
+
+    @property
+    def quick(self) -> bool:
+        """Whether it takes so little that a thread's hand-over costs more."""
+        ...
 
     def attribute(self, features: Array, history: Array) -> Attribution:
         """Explain one row: `features` [1, F], `history` [1, T, C]."""
@@ -161,18 +167,28 @@ class Weighted:
 
     def attribute(self, features: Array, history: Array) -> Attribution:
         """See `Attributor`."""
-        base = output = error = 0.0
-        days = []
-        contributions = np.zeros(features.shape[1] + history.shape[2])
-        # In the members' order, as the ensemble adds them: the output is the same to the last bit.
-        for weight, member in self.members:
-            part = member.attribute(features, history)
-            base += weight * part.base
-            output += weight * part.output
-            error += weight * part.sampling_error
-            days.append(part.days)
-            contributions += weight * part.contributions
-        return Attribution(base, output, contributions, error, min(days))
+        return weighted(
+            [(weight, member.attribute(features, history)) for weight, member in self.members]
+        )
+
+
+def weighted(parts: Sequence[tuple[float, Attribution]]) -> Attribution:
+    """Give the attribution of the weighted sum of what was attributed."""
+    base = output = error = 0.0
+    contributions = np.zeros_like(parts[0][1].contributions)
+    # In the members' order, as the ensemble adds them: the output is the same to the last bit.
+    for weight, part in parts:
+        base += weight * part.base
+        output += weight * part.output
+        error += weight * part.sampling_error
+        contributions += weight * part.contributions
+    return Attribution(
+        base=base,
+        output=output,
+        contributions=contributions,
+        sampling_error=error,
+        days=min(part.days for _, part in parts),
+    )
 
 
 def of(

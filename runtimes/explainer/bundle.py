@@ -138,7 +138,7 @@ class Predictor:
 
     name: str
     """The model where it is served."""
-    artifact: str
+    address: str
     """The artifact's content address."""
     forecaster: artifact.Forecaster
 
@@ -254,14 +254,14 @@ def _predictor(folder: pathlib.Path, name: str, address: str, background: Backgr
             f"channels; the background has shapes {list(background.features.shape)} and "
             f"{list(background.history.shape)}: train again"
         )
-    return Predictor(name=name, artifact=address, forecaster=forecaster)
+    return Predictor(name=name, address=address, forecaster=forecaster)
 
 
 def _by_artifact(folder: pathlib.Path, predictors: Mapping[str, Predictor]) -> dict[str, Predictor]:
     found: dict[str, Predictor] = {}
     for each in predictors.values():
-        manifest = (place(folder, each.name, each.artifact) / artifact.MANIFEST).read_bytes()
-        found[each.artifact] = each
+        manifest = (place(folder, each.name, each.address) / artifact.MANIFEST).read_bytes()
+        found[each.address] = each
         # What a predictor calls its artifact where Seldon's agent gave the folder another name.
         found[f"manifest-sha256-{hashlib.sha256(manifest).hexdigest()}"] = each
     return found

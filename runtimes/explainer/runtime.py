@@ -137,8 +137,7 @@ class Explainer(step.Step):
     ) -> str:
         try:
             predictor = self._find(identity)
-            if not (np.isfinite(features).all() and np.isfinite(history).all()):
-                raise Refusal("not_finite", "features or history are not finite")
+            refuse_not_finite(features, history)
             key = (identity, features.tobytes(), history.tobytes(), volatility)
             if (kept := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
@@ -196,7 +195,7 @@ class Explainer(step.Step):
         raise Refusal(
             "other_artifact",
             f"the forecast is of artifact {identity.artifact or 'unknown'} of {identity.name}, the "
-            f"explainer has {known.artifact}: an explanation would be another model's; "
+            f"explainer has {known.address}: an explanation would be another model's; "
             "build the explainer's artifact with the models that are served",
         )
 
@@ -208,6 +207,12 @@ class Explainer(step.Step):
 
     def _count(self, method: str, outcome: str) -> None:
         metrics.EXPLANATIONS.labels(self.label, method, outcome).inc()
+
+
+def refuse_not_finite(features: step.Array, history: step.Array) -> None:
+    """Raise `Refusal` for data that nothing could have been forecast from."""
+    if not (np.isfinite(features).all() and np.isfinite(history).all()):
+        raise Refusal("not_finite", "features or history are not finite: data was missing")
 
 
 def check(parts: attribution.Attribution, volatility: float) -> None:

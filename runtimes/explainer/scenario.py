@@ -66,6 +66,23 @@ FORMULAS = (
 VARIABLES = ("return", "log_variance", "other_markets")
 """What is chosen, in the order of the columns of `choices`."""
 
+UNITS = ("log return of today", "ln(variance a year) of today", "ln ratio, added to market_tension")
+
+
+def check(source: bundle.Bundle) -> None:
+    """Raise BundleError if the bundle's definitions ask for what is not computed here."""
+    if source.definitions is None:
+        raise bundle.BundleError(
+            f"{source.folder / bundle.DOCUMENT}: has no `definitions`: it is the bundle for the "
+            "path; explanations on demand need their own"
+        )
+    for name, change in source.definitions.changes.items():
+        if change.rule in {CHOSEN, FOLLOWS} and name not in FORMULAS:
+            raise bundle.BundleError(
+                f"{source.folder / bundle.DOCUMENT}: {name} is said to change with today, but "
+                "there is no formula for it: declare it held, or add one to runtimes/explainer"
+            )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Day:
@@ -88,9 +105,8 @@ class Day:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What a scenario starts from and this model does not see: then there is none."""
-        needed = (*FORMULAS, "volume_score_22d")
-        return tuple(name for name in needed[:-1] if name not in self.names)
+        """What a scenario starts from, and this model does not see."""
+        return tuple(name for name in FORMULAS if name not in self.names)
 
     @property
     def close_only(self) -> bool:
@@ -135,7 +151,11 @@ class Day:
         for name, values in self._computed(choices, history).items():
             change = self.definitions.changes.get(name)
             if change is not None and change.rule in {CHOSEN, FOLLOWS}:
-                features[:, self.names.index(name)] = values
+                column = features[:, self.names.index(name)]
+                # What was computed again and came out the same but for its last bits is the same.
+                column[:] = np.where(
+                    np.isclose(values, column, rtol=1e-9, atol=1e-12), column, values
+                )
         return features, history
 
     def observed(self, features: Array) -> Array:
@@ -231,10 +251,12 @@ class Day:
 
     def _drawdown(self, old: float, moved: Array) -> Array:
         if old < 0:
-            return np.minimum(0.0, old + moved)
+            below: Array = np.minimum(0.0, old + moved)
+            return below
         # Logarithms of the closes before today against today's.
         before = -np.cumsum(self.history[::-1, RETURN])
-        return np.minimum(0.0, moved - before.max())
+        highest: Array = np.minimum(0.0, moved - before.max())
+        return highest
 
     def _relative_strength(self, old: float, moved: Array) -> Array:
         returns = self.history[::-1, RETURN]
@@ -247,4 +269,5 @@ class Day:
         rises = np.maximum(rise + DECAY * (np.maximum(new, 0.0) - max(today, 0.0)), 0.0)
         falls = np.maximum(fall + DECAY * (np.maximum(-new, 0.0) - max(-today, 0.0)), 0.0)
         both = rises + falls
-        return np.where(both > 0, 100 * rises / np.where(both > 0, both, 1.0), 50.0)
+        index: Array = np.where(both > 0, 100 * rises / np.where(both > 0, both, 1.0), 50.0)
+        return index

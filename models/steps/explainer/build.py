@@ -68,7 +68,8 @@ def sample(data: dataset.Dataset, days: int, seed: int) -> dataset.Rows:
 
 def save(path: pathlib.Path, arrays: Mapping[str, dataset.Array]) -> None:
     """Write arrays; the same arrays give the same bytes."""
-    np.savez(path, **arrays)
+    # Its type information takes a mapping's values for its own option.
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def _copy(record: index.Record, folder: pathlib.Path) -> str:
