@@ -57,7 +57,7 @@ class Settings(step.Settings):
         default=10, ge=2, le=1000, description="Orders in which a network's features join."
     )
     references: int = pydantic.Field(
-        default=32, ge=1, description="Days of the background that a network is compared with."
+        default=16, ge=1, description="Days of the background that a network is compared with."
     )
     samples: int = pydantic.Field(
         default=2000, ge=100, le=100_000, description="Rows that LIME draws around the day."

@@ -20,6 +20,7 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from runtimes import contract
 from runtimes.predictor import artifact
@@ -158,7 +159,7 @@ class Day:
                 )
         return features, history
 
-    def observed(self, features: Array) -> Array:
+    def observed(self, features: Array) -> npt.NDArray[np.bool_]:
         """Say of rows [n, F] whether nothing that changed lies beyond what training observed."""
         changes = [self.definitions.changes.get(name) for name in self.names]
         least = np.array([-np.inf if each is None else each.least for each in changes])
@@ -166,7 +167,7 @@ class Day:
         # Today itself may lie beyond: then a scenario goes no further.
         least, most = np.minimum(least, self.features), np.maximum(most, self.features)
         inside = (features >= least - 1e-12) & (features <= most + 1e-12)
-        result: Array = inside.all(axis=1)
+        result: npt.NDArray[np.bool_] = inside.all(axis=1)
         return result
 
     @property
