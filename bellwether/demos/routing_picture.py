@@ -15,12 +15,13 @@ from . import walks
 
 COLOURS: dict[str, str] = {
     regimes.VOLATILE: "#b3001b",
-    regimes.RISING: "#2e8b57",
+    regimes.RISING: "#1a9850",
     regimes.FALLING: "#e08e0b",
-    regimes.CALM: "#7a8ca3",
+    regimes.CALM: "#8fa3bd",
 }
 _FORECAST = "#1f6fb4"
 _REALISED = "#222222"
+_TINT = 0.28
 _LEGEND: dict[str, Any] = {
     "loc": "upper left",
     "bbox_to_anchor": (1, 1),
@@ -28,7 +29,7 @@ _LEGEND: dict[str, Any] = {
     "frameon": False,
 }
 _DENSE_DAYS = 1000
-"""From so many days on, lines are thin and the interval is left out."""
+"""From so many days on, lines are thin, interval and last value are left out."""
 
 
 def draw(result: walks.Result, path: pathlib.Path) -> None:
@@ -70,7 +71,7 @@ def _measured(result: walks.Result) -> str:
     seen = "  The models were fitted on these days." if result.seen else ""
     return (
         f"\nerror (RMSE of log volatility): {errors}\n"
-        f"routed, gain over {'; over '.join(parts)}.{seen}"
+        f"gain of routing over the {'; over the '.join(parts)}.{seen}"
     )
 
 
@@ -78,26 +79,28 @@ def _width(walk: walks.Walk) -> float:
     return 0.7 if len(walk.days) > _DENSE_DAYS else 1.4
 
 
-def _spans(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
-    """Colour the background by regime: each day until the next one."""
+def _stretches(walk: walks.Walk) -> list[tuple[str, Any, Any]]:
+    """Give regime, first day, and the day after the last one, of each stretch of one regime."""
     dates, regime = walk.days.inputs.date, walk.regime
     starts = np.flatnonzero(np.append(True, regime[1:] != regime[:-1]))
-    ends = np.append(starts[1:], len(regime) - 1)
-    for start, end in zip(starts, ends, strict=True):
-        axes.axvspan(
-            dates[start], dates[end], color=COLOURS[regime[start]], alpha=0.22, linewidth=0
-        )
+    days = np.append(dates, dates[-1] + 1)
+    ends = np.append(starts[1:], len(regime))
+    return [
+        (str(regime[start]), days[start], days[end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def _price(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
     inputs = walk.days.inputs
-    _spans(axes, walk)
+    for regime, start, end in _stretches(walk):
+        axes.axvspan(start, end, color=COLOURS[regime], alpha=_TINT, linewidth=0)
     handles: list[artist.Artist] = [
         *axes.plot(inputs.date, inputs.close, color=_REALISED, linewidth=_width(walk))
     ]
     labels = ["adjusted close"]
     for name in regimes.NAMES:
-        handles.append(patches.Patch(color=COLOURS[name], alpha=0.35))
+        handles.append(patches.Patch(color=COLOURS[name], alpha=_TINT))
         labels.append(f"{name} ({int((walk.regime == name).sum())} days)")
     axes.legend(handles, labels, **_LEGEND)
     axes.set_ylabel(f"{inputs.symbol}, points")
@@ -115,16 +118,16 @@ def _volatility(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
         alpha=0.75,
         label="came true",
     )
-    axes.plot(
-        dates,
-        np.exp(walk.days.last_value),
-        color="#999999",
-        linewidth=width * 0.7,
-        linestyle=":",
-        label="last value (past week)",
-    )
     axes.plot(dates, np.exp(walk.routed), color=_FORECAST, linewidth=width, label="routed forecast")
     if len(walk.days) <= _DENSE_DAYS:
+        axes.plot(
+            dates,
+            np.exp(walk.days.last_value),
+            color="#999999",
+            linewidth=width * 0.7,
+            linestyle=":",
+            label="last value (past week)",
+        )
         axes.fill_between(
             dates,
             walk.interval[:, 0],
@@ -149,17 +152,18 @@ def _volatility(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
 def _branch(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
     order: list[str] = list(walk.models)
     for place, regime in enumerate(order):
-        chosen = walk.regime == regime
-        axes.scatter(
-            walk.days.inputs.date[chosen],
-            np.full(int(chosen.sum()), place),
-            marker="|",
-            s=90,
-            linewidth=_width(walk),
+        model = walk.models[regime]
+        stretches = [
+            (start, end - start) for each, start, end in _stretches(walk) if each == regime
+        ]
+        axes.broken_barh(
+            stretches,
+            (place - 0.38, 0.76),
             color=COLOURS[regime],
-            label=f"{walks.short(walk.models[regime])}: {walk.share(walk.models[regime]):.0%} of days",
+            linewidth=0,
+            label=f"{walks.short(model)}: {walk.share(model):.0%} of days",
         )
     axes.set_yticks(range(len(order)), [walks.short(walk.models[regime]) for regime in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.legend(**_LEGEND)
-    axes.set_title("branch", fontsize="medium")
+    axes.set_title("branch that answered", fontsize="medium")

@@ -98,7 +98,7 @@ def test_a_route_that_names_another_model_than_the_answer_stops_the_demo(served,
         return forecast("robust", tensors)[0], [":aggressive-predictor_1:"]
 
     served.targets["contextual-financial-router.pipeline"] = wrong
-    with pytest.raises(demos.DemoError, match="robust-predictor.*aggressive-predictor"):
+    with pytest.raises(demos.DemoError, match=r"robust-predictor.*aggressive-predictor"):
         collected(served, days, 2)
 
 
@@ -132,5 +132,5 @@ def test_the_result_names_direct_days_claim_and_picture(served, days, tmp_path):
 
 
 def test_a_symbol_without_days_in_the_period_names_the_days_that_it_has():
-    with pytest.raises(demos.DemoError, match="VIX has no day.*2014-04-09 to 2019-01-03"):
+    with pytest.raises(demos.DemoError, match=r"VIX has no day.*2014-04-09 to 2019-01-03"):
         periods.days(periods.Market.VOLATILE, "VIX", sources.Source())
