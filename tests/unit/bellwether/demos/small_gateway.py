@@ -105,7 +105,7 @@ class _Server(http.server.ThreadingHTTPServer):
 @contextmanager
 def running(gateway: Gateway) -> Iterator[str]:
     server = _Server(gateway)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
