@@ -75,12 +75,12 @@ class Inquirer:
         inputs = self._inputs(day)
         forecast = self._asked.model(self._model, inputs)
         volatility = forecast.number(contract.VOLATILITY)
-        identity = forecast.outputs[contract.MODEL]
-        document, seconds = self._explanation(inputs, self._method)
-        if isinstance(identity, list) and document.model.artifact != identity[2]:
+        _, _, artifact = forecast.texts(contract.MODEL)
+        document, seconds = self._explanation(inputs, artifact, self._method)
+        if document.model.artifact != artifact:
             raise demos.DemoError(
                 f"the explanation is of artifact {document.model.artifact}, {self._model} is served "
-                f"from {identity[2]}: train and bring up again (`make up`)"
+                f"from {artifact}: train and bring up again (`make up`)"
             )
         if not isinstance(document, documents.Counterfactuals):
             _same(volatility, document.output, self._days.date[day])
@@ -89,7 +89,7 @@ class Inquirer:
             volatility=volatility,
             document=document,
             milliseconds=seconds * 1000,
-            agreement=self._agreement(inputs, document),
+            agreement=self._agreement(inputs, artifact, document),
             flips=tuple(self._flips(inputs, document)),
         )
 
@@ -101,15 +101,15 @@ class Inquirer:
         }
 
     def _explanation(
-        self, inputs: dict[str, gateway.Value], method: documents.Method
+        self, inputs: dict[str, gateway.Value], artifact: str, method: documents.Method
     ) -> tuple[documents.Document, float]:
         answer = self._asked.model(
-            MODEL, {**inputs, contract.MODEL: [self._model], METHOD: [str(method)]}
+            MODEL, {**inputs, contract.MODEL: [artifact], METHOD: [str(method)]}
         )
         return documents.read(method, answer.text(contract.EXPLANATION)), answer.seconds
 
     def _agreement(
-        self, inputs: dict[str, gateway.Value], document: documents.Document
+        self, inputs: dict[str, gateway.Value], artifact: str, document: documents.Document
     ) -> float | None:
         """Compare with the other method's top five; LIME holds the history, so it is left out."""
         if isinstance(document, documents.Counterfactuals):
@@ -119,7 +119,7 @@ class Inquirer:
             if self._method is documents.Method.SHAP
             else documents.Method.SHAP
         )
-        beside, _ = self._explanation(inputs, other)
+        beside, _ = self._explanation(inputs, artifact, other)
         tops = [
             set(documents.top(features_only(each.weights()), TOP))
             for each in (document, beside)

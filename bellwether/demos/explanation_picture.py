@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import axes as mpl_axes
 from matplotlib import dates as mpl_dates
-from matplotlib import figure, ticker
+from matplotlib import figure, patches, ticker
 
 from . import documents, explained, periods
 
@@ -85,14 +85,23 @@ def _waterfall(axes: mpl_axes.Axes, shap: documents.Shap, date: str) -> None:
     )
     axes.axvline(shap.output, color=_FORECAST, label=f"forecast: {np.exp(shap.output):.1%}")
     axes.set_xlabel("volatility a year (log)")
-    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{np.exp(value):.0%}"))
-    axes.margins(x=0.12)
+    axes.xaxis.set_major_formatter(
+        ticker.FuncFormatter(lambda value, _: f"{100 * np.exp(value):.3g} %")
+    )
+    axes.set_xlim(*_padded(np.append(ends, shap.base_value), 0.18))
     axes.set_title(
-        f"{date}: from what is usual to the forecast; completeness error {shap.completeness_error:.0e}",
+        f"{date}: from what is usual to the forecast; completeness error {shap.completeness_error:.1g}",
         fontsize="medium",
     )
     axes.grid(visible=True, axis="x", alpha=0.25)
     axes.legend(fontsize="small", loc="best")
+
+
+def _padded(values: "np.typing.NDArray[np.float64]", share: float) -> tuple[float, float]:
+    """Give ends that leave room for what is written beside the bars; bars alone stick to the edge."""
+    low, high = float(values.min()), float(values.max())
+    room = share * ((high - low) or 1.0)
+    return low - room, high + room
 
 
 def _weights(axes: mpl_axes.Axes, lime: documents.Lime, date: str) -> None:
@@ -168,7 +177,8 @@ def _changes(axes: mpl_axes.Axes, summary: explained.Summary, days: periods.Days
     axes.set_yticks(range(len(names)), names, fontsize="small")
     axes.invert_yaxis()
     axes.axvline(0, color="0.4", linewidth=0.8)
-    axes.margins(x=0.3)
+    sizes = [patch.get_width() for patch in axes.patches if isinstance(patch, patches.Rectangle)]
+    axes.set_xlim(*_padded(np.array([0.0, *sizes]), 0.3))
     axes.set_xlabel(f"change, in standard deviations of the period's days ({day.date})")
     axes.grid(visible=True, axis="x", alpha=0.25)
     axes.legend(fontsize="small", loc="lower right")
@@ -211,7 +221,7 @@ def _flips(axes: mpl_axes.Axes, summary: explained.Summary) -> None:
             labelled.add(label)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_ylabel("volatility a year (log)")
     axes.set_title("forecast, and where another today would have put it", fontsize="medium")

@@ -52,7 +52,11 @@ class Answer:
         return float(self.numbers(name).ravel()[0])
 
     def text(self, name: str) -> str:
-        """Give the first text of a tensor.
+        """Give the first text of a tensor; errors as in `texts`."""
+        return self.texts(name)[0]
+
+    def texts(self, name: str) -> list[str]:
+        """Give a tensor of texts.
 
         Raises:
             DemoError: the answer has none of this name.
@@ -61,7 +65,7 @@ class Answer:
         value = self._value(name)
         if not isinstance(value, list):
             raise demos.DemoError(f"tensor {name!r} of the answer holds numbers, not texts")
-        return value[0]
+        return value
 
     def _value(self, name: str) -> Value:
         if name not in self.outputs:

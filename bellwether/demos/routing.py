@@ -70,9 +70,8 @@ class Walker:
     def _single(self, model: str, which: slice) -> None:
         answer = self._asked.model(model, self._inputs(which))
         self._walk.singles[model][which] = np.log(answer.numbers(contract.VOLATILITY).ravel())
-        identity = answer.outputs[contract.MODEL]
-        if isinstance(identity, list):
-            self._walk.artifacts.add(identity[2])
+        # Each row's three: name, version, artifact.
+        self._walk.artifacts.add(answer.texts(contract.MODEL)[2])
 
 
 def collect(

@@ -139,7 +139,7 @@ def _volatility(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
         )
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.legend(**_LEGEND)
     axes.set_ylabel("volatility a year (log)")

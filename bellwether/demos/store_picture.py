@@ -5,7 +5,7 @@ import pathlib
 import matplotlib as mpl
 import numpy as np
 from matplotlib import axes as mpl_axes
-from matplotlib import figure
+from matplotlib import figure, ticker
 
 from . import freshness, streaming, work
 
@@ -57,7 +57,9 @@ def _latency(axes: mpl_axes.Axes, result: streaming.Result) -> None:
         streaming.LIMIT_MS, color=_LIMIT, linestyle=":", label=f"limit {streaming.LIMIT_MS:.0f} ms"
     )
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize="small")
 
@@ -67,7 +69,7 @@ def _costs(axes: mpl_axes.Axes, cost: work.Work) -> None:
     values = (cost.store_ms, cost.computed_ms)
     bars = axes.barh(names, values, color=(_COLOURS[0], _COLOURS[1]), height=0.5)
     axes.bar_label(bars, [f"{value:.1f} ms" for value in values], padding=4)
-    axes.set_xlim(0, max(values) * 1.25)
+    axes.set_xlim(0, max(values) * 1.4)
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds a request, median")
     axes.set_title("a request's features and history", fontsize="medium")
@@ -85,6 +87,8 @@ def _quality(axes: mpl_axes.Axes, result: streaming.Result) -> None:
             values,
             where="post",
             color=_COLOURS[place % len(_COLOURS)],
+            # Those that are alike stay visible below one another.
+            linewidth=max(1.0, 4.0 - place),
             label=symbol,
         )
     axes.axhline(_POOR, color=_LIMIT, linestyle=":", label=f"below {_POOR}: fallback")

@@ -55,7 +55,7 @@ class Line:
         }, [f":{MODEL}_1:"]
 
     def explanations(self, tensors):
-        assert tensors["model"] == [MODEL]
+        assert tensors["model"] == [ARTIFACT]
         document = getattr(self, tensors["method"][0])(tensors) | {
             "model": {"name": MODEL, "artifact": self.artifact},
             "milliseconds": 1.5,
