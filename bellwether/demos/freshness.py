@@ -36,6 +36,8 @@ class Freshness:
     def __init__(self) -> None:
         self._waiting: dict[str, dict[str, float]] = collections.defaultdict(dict)
         self._known: dict[str, str] = {}
+        self._sent: dict[str, str] = {}
+        self._until: str | None = None
         self._changed = threading.Condition()
         self._recent: collections.deque[float] = collections.deque()
         self.served: list[Served] = []
@@ -46,20 +48,25 @@ class Freshness:
         with self._changed:
             self.bars += 1
             self._recent.append(at)
+            self._sent[symbol] = max(date, self._sent.get(symbol, ""))
             # A bar that is no news, such as one sent again, is not waited for.
             if date > self._known.get(symbol, "") and date not in self._waiting[symbol]:
                 self._waiting[symbol][date] = at
                 self._changed.notify_all()
 
-    def reset(self) -> None:
-        """What was known is known no more: the store was put back to an earlier day."""
+    def reset(self, until: str) -> None:
+        """The stream is put back to what was known at the end of the day `until` (ISO 8601)."""
         with self._changed:
             self._waiting.clear()
             self._known.clear()
+            self._sent.clear()
+            self._until = until
 
     def answered(self, symbol: str, date: str, at: float) -> None:
         """An answer whose newest bar is of `date` was there at `at`."""
         with self._changed:
+            if self._until is not None and date > self._sent.get(symbol, self._until):
+                return  # of before the reset: the stream has not come to it yet
             self._known[symbol] = date
             waiting = self._waiting[symbol]
             for each in sorted(waiting):

@@ -1,43 +1,35 @@
-"""`bellwether replay` in a process of its own, which can be held for a while."""
+"""A replay of history that runs beside the demo, and can be held for a while."""
 
 import collections.abc
+import concurrent.futures
 import datetime as dt
-import os
-import signal
-import subprocess
-import sys
-import tempfile
+import threading
 import types
 import typing
 
-from bellwether import demos
-from infra import paths
-
-END_SECONDS = 15.0
-"""How long a replay that is asked to end may take."""
+Said = collections.abc.Callable[[dt.date], None]
 
 
-class Replay:
-    """A running replay of history as a stream."""
+class _Over(Exception):  # noqa: N818  the demo's end, not a failure
+    """The demo is over: nothing more is to be sent."""
 
-    def __init__(
-        self,
-        command: collections.abc.Sequence[str],
-        variables: collections.abc.Mapping[str, str] | None = None,
-    ) -> None:
-        self._command = list(command)
-        self._variables = {**os.environ, **(variables or {})}
+
+class Replaying:
+    """Runs `send` in a thread of its own.
+
+    `send` is given a function that it has to call after each day; there it is held, and ended.
+    """
+
+    def __init__(self, send: collections.abc.Callable[[Said], object]) -> None:
+        self._send = send
+        self._goes, self._over = threading.Event(), threading.Event()
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, "replay")
+        self._job: concurrent.futures.Future[object] | None = None
+        self.days = 0
 
     def __enter__(self) -> typing.Self:
-        self._said = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=paths.ROOT,
-            env=self._variables,
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=subprocess.STDOUT,
-        )
+        self._goes.set()
+        self._job = self._pool.submit(self._run)
         return self
 
     def __exit__(
@@ -46,44 +38,37 @@ class Replay:
         error: BaseException | None,
         trace: types.TracebackType | None,
     ) -> None:
-        if self._process.poll() is None:
-            # A held process takes no signal but this one.
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._said.close()
+        self._over.set()
+        self._goes.set()
+        self._pool.shutdown()
 
     def hold(self) -> None:
-        """Let no bar arrive until `go_on`."""
-        self.check()
-        self._process.send_signal(signal.SIGSTOP)
+        """Let no further day be sent until `go_on`; one that is on its way is sent yet."""
+        self._goes.clear()
 
     def go_on(self) -> None:
-        """Let the bars arrive again."""
-        self._process.send_signal(signal.SIGCONT)
+        """Let days be sent again; what was missed is the replay's to catch up with."""
+        self._goes.set()
 
     @property
     def ended(self) -> bool:
-        """Whether all of its history has been sent."""
-        return self._process.poll() == 0
+        """Whether everything was sent."""
+        return self._job is not None and self._job.done() and self._job.exception() is None
 
     def check(self) -> None:
-        """Raise DemoError, with what it said, if it failed."""
-        code = self._process.poll()
-        if code:
-            self._said.seek(0)
-            said = self._said.read().decode(errors="replace").strip()[-2000:]
-            raise demos.DemoError(
-                f"`bellwether replay` ended with {code}: {said or 'it said nothing'}"
-            )
+        """Raise what made the replay fail, if something did."""
+        if self._job is not None and self._job.done():
+            self._job.result()
 
+    def _run(self) -> object:
+        try:
+            return self._send(self._said)
+        except _Over:
+            return None
 
-def of_history(stack: str, speed: float, begin: dt.date) -> Replay:
-    """Give the replay of history from a day on, `speed` trading days a second."""
-    command = (sys.executable, "-m", "bellwether", "replay")
-    options = ("--speed", f"{speed:g}", "--from", begin.isoformat())
-    return Replay((*command, *options), {"BELLWETHER_STACK": stack})
+    def _said(self, day: dt.date) -> None:
+        del day
+        self.days += 1
+        self._goes.wait()
+        if self._over.is_set():
+            raise _Over

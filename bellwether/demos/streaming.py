@@ -75,7 +75,7 @@ class Watch:
         if topic == FEATURE_MONITORING:
             self.monitored[str(document.get("symbol", ""))] = document
         elif document.get("control") == "reset":
-            self.fresh.reset()
+            self.fresh.reset(str(document.get("until", "")))
         elif "symbol" in document:
             date = document.get("date") or document.get("time", "")
             self.fresh.arrived(str(document["symbol"]), str(date)[: len("2008-09-15")], at)
@@ -179,7 +179,7 @@ class Now:
 def run(
     watch: Watch,
     heard: arrivals.Arrivals,
-    replay: replaying.Replay,
+    replay: replaying.Replaying,
     seconds: float,
     show: collections.abc.Callable[[Now], None],
 ) -> Result:
@@ -222,7 +222,7 @@ def run(
 def _first_bar(
     watch: Watch,
     heard: arrivals.Arrivals,
-    replay: replaying.Replay,
+    replay: replaying.Replaying,
     show: collections.abc.Callable[[Now], None],
 ) -> None:
     start = time.monotonic()

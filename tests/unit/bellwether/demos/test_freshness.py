@@ -41,11 +41,14 @@ def test_a_bar_that_is_known_already_is_counted_but_not_waited_for():
 def test_after_a_reset_earlier_days_are_news_again():
     fresh = freshness.Freshness()
     fresh.answered("SPX", "2018-12-31", 9.0)
-    fresh.reset()
-    fresh.arrived("SPX", "2016-01-05", 10.0)
+    fresh.reset("2016-01-04")
     # The stream has not come to the reset yet: this answer is of before it.
-    fresh.answered("SPX", "2018-12-31", 9.9)
+    fresh.answered("SPX", "2018-12-31", 9.5)
+    fresh.arrived("SPX", "2016-01-05", 10.0)
+    fresh.answered("SPX", "2018-12-31", 10.1)
     assert fresh.waiting("SPX")
+    fresh.answered("SPX", "2016-01-05", 10.2)
+    assert [each.seconds for each in fresh.served] == [pytest.approx(0.2)]
 
 
 def test_bars_that_wait_too_long_are_counted():

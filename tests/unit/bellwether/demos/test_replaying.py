@@ -1,64 +1,76 @@
-"""A real process is held, goes on, and ends."""
+"""A replay in a thread of its own is held, goes on, and ends with the demo."""
 
-import sys
+import datetime as dt
+import threading
 import time
 
 import pytest
 
-from bellwether import demos
 from bellwether.demos import replaying
 
-TICKING = """
-import sys, time
-with open(sys.argv[1], "ab", buffering=0) as file:
-    while True:
-        file.write(b".")
-        time.sleep(0.01)
-"""
+DAY = dt.date(2016, 1, 4)
 
 
 def until(condition, seconds=10):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
-def test_a_held_replay_sends_nothing_until_it_goes_on(tmp_path):
-    path = tmp_path / "ticks"
-    path.touch()
-    with replaying.Replay((sys.executable, "-c", TICKING, str(path))) as replay:
-        until(lambda: path.stat().st_size > 3)
+class Sender:
+    def __init__(self, days=10**9):
+        self.days, self.sent, self.stopped = days, 0, False
+        self.sending = threading.Event()
+
+    def __call__(self, said):
+        try:
+            while self.sent < self.days:
+                self.sent += 1
+                said(DAY)
+                time.sleep(0.001)
+        finally:
+            self.stopped = True
+
+
+def test_a_held_replay_sends_nothing_until_it_goes_on():
+    sender = Sender()
+    with replaying.Replaying(sender) as replay:
+        until(lambda: replay.days > 3)
         replay.hold()
-        status = f"/proc/{replay._process.pid}/stat"
-        until(lambda: open(status).read().rpartition(")")[2].split()[0] == "T")  # noqa: SIM115, PTH123
-        held = path.stat().st_size
+        # The day on its way is sent yet; then the sender waits inside `said`.
+        until(lambda: replay.days == sender.sent)
+        time.sleep(0.05)
+        held = sender.sent
+        time.sleep(0.05)
+        assert sender.sent == held
         assert not replay.ended
-        assert path.stat().st_size == held
         replay.go_on()
-        until(lambda: path.stat().st_size > held)
-    assert replay._process.poll() is not None, "it ended with the demo"
+        until(lambda: sender.sent > held)
+        replay.check()
+    assert sender.stopped
 
 
-def test_a_replay_is_ended_even_while_it_is_held(tmp_path):
-    path = tmp_path / "ticks"
-    path.touch()
-    with replaying.Replay((sys.executable, "-c", TICKING, str(path))) as replay:
-        until(lambda: path.stat().st_size > 3)
+def test_a_replay_ends_with_the_demo_even_while_it_is_held():
+    sender = Sender()
+    with replaying.Replaying(sender) as replay:
+        until(lambda: replay.days > 3)
         replay.hold()
-    assert replay._process.poll() is not None
+    assert sender.stopped
 
 
-def test_a_replay_that_fails_is_told_with_what_it_said():
-    script = "import sys; print('no symbol SPY'); sys.exit(3)"
-    with replaying.Replay((sys.executable, "-c", script)) as replay:
-        replay._process.wait(20)
-        with pytest.raises(demos.DemoError, match="ended with 3: no symbol SPY"):
-            replay.check()
+def test_a_replay_that_fails_is_told_with_its_own_error():
+    def send(said):
+        raise ValueError("Kafka is away")
+
+    with replaying.Replaying(send) as replay:
+        with pytest.raises(ValueError, match="Kafka is away"):
+            until(replay.check)
+        assert not replay.ended
 
 
 def test_a_replay_that_sent_everything_has_ended_well():
-    with replaying.Replay((sys.executable, "-c", "")) as replay:
-        replay._process.wait(20)
-        assert replay.ended
+    with replaying.Replaying(Sender(days=5)) as replay:
+        until(lambda: replay.ended)
         replay.check()
+        assert replay.days == 5
