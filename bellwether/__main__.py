@@ -1,6 +1,7 @@
 """`bellwether`: the one command, on a laptop and in CI."""
 
 import dataclasses
+import datetime as dt
 import json
 import os
 import pathlib
@@ -39,6 +40,9 @@ DataOption = typing.Annotated[
         help="A folder of OHLCV CSV files, one a symbol, instead of the built-in data.",
     ),
 ]
+
+
+_DATES = ["%Y-%m-%d"]
 
 
 def _print_json(value: typing.Any) -> None:
@@ -267,6 +271,125 @@ def bench_command(
     bench.run(selected.endpoints(), names or (), rounds=rounds, cli=cli, as_json=json_)
 
 
+features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
+app.add_typer(features_app, name="features")
+
+
+@features_app.command("training-set")
+def training_set_command(  # noqa: PLR0913  each is an option of the command
+    out: typing.Annotated[pathlib.Path, typer.Option(help="Write to this file, .parquet or .csv.")],
+    symbols: typing.Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
+    first: typing.Annotated[
+        dt.datetime | None, typer.Option("--from", formats=_DATES, help="The first day.")
+    ] = None,
+    last: typing.Annotated[
+        dt.datetime | None, typer.Option("--to", formats=_DATES, help="The last day.")
+    ] = None,
+    service: typing.Annotated[
+        str, typer.Option(help="What to join: forecasting or enriched.")
+    ] = "forecasting",
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Write what was known of symbols at each day's close, joined point in time."""
+    from bellwether import features  # noqa: PLC0415  a command loads what it uses
+
+    with steps.step("training set") as step:
+        made = features.training_set(
+            environment.Stack(stack),
+            out,
+            symbols=symbols,
+            first=None if first is None else first.date().isoformat(),
+            last=None if last is None else last.date().isoformat(),
+            service=service,
+        )
+        step.note = f"{made.rows} rows, {made.complete} of them complete, in {made.file}"
+    if json_:
+        _print_json(made)
+
+
+@features_app.command("show")
+def features_show_command(
+    symbol: typing.Annotated[str, typer.Option(help="The symbol to look at, such as SPX.")],
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Show what the online store knows of a symbol, as the pipeline's first step gives it."""
+    from bellwether import features  # noqa: PLC0415  a command loads what it uses
+
+    found = features.online(environment.Stack(stack), symbol)
+    if json_:
+        _print_json(found)
+        return
+    shown = rich.table.Table(
+        title=f"{found.symbol} on {found.date or 'no day'}", title_justify="left"
+    )
+    shown.add_column("feature")
+    shown.add_column("value", justify="right")
+    for name, value in found.features.items():
+        shown.add_row(name, "missing" if value is None else f"{value:.4f}")
+    shown.add_row("quality", f"{found.quality_score:.3f}", style="bold")
+    steps.console.print(shown)
+    steps.console.print(found.quality["reason"])
+
+
+@app.command("replay")
+def replay_command(  # noqa: PLR0913  each is an option of the command
+    speed: typing.Annotated[float, typer.Option(help="Trading days a second.")] = 20,
+    first: typing.Annotated[
+        dt.datetime | None,
+        typer.Option("--from", formats=_DATES, help="The first day; else the last 252 are sent."),
+    ] = None,
+    last: typing.Annotated[
+        dt.datetime | None, typer.Option("--to", formats=_DATES, help="The last day.")
+    ] = None,
+    symbols: typing.Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
+    data: DataOption = None,
+    no_news: typing.Annotated[
+        bool, typer.Option("--no-news", help="Send no made-up headlines and posts.")
+    ] = False,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Feed real history to the feature stream, day by day, with made-up headlines and posts."""
+    from bellwether import replay  # noqa: PLC0415  a command loads what it uses
+
+    with steps.step("replay") as step:
+
+        def said(days: int, day: dt.date | None) -> None:
+            if day is None:
+                step.total(days)
+                return
+            step.advance()
+            step.describe(day.isoformat())
+
+        try:
+            done = replay.run(
+                environment.Stack(stack),
+                speed,
+                first=None if first is None else first.date(),
+                last=None if last is None else last.date(),
+                symbols=[symbol for symbol in symbols.split(",") if symbol],
+                data=data,
+                news=not no_news,
+                said=said,
+            )
+        except KeyboardInterrupt:
+            step.note = "interrupted: the market's clock stands where it was"
+            raise typer.Exit(130) from None
+        step.note = (
+            f"{done.first} to {done.last}: {done.bars} bars, {done.texts} made-up texts, "
+            f"{done.days_a_second} days a second"
+        )
+    if done.behind:
+        steps.console.print(
+            f"[yellow]The feature stream is {done.behind} records behind:[/] "
+            "`uv run bellwether status` says whether it runs."
+        )
+    if json_:
+        _print_json(done)
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[
@@ -304,7 +427,7 @@ def _child(command: list[str]) -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
-    from bellwether import load, predict  # noqa: PLC0415  only once something went wrong
+    from bellwether import features, load, predict  # noqa: PLC0415  only once something went wrong
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
 
@@ -314,6 +437,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         toolchain.MissingToolError,
         environment.EnvironmentFailedError,
         predict.PredictionError,
+        features.FeatureStoreError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

@@ -38,6 +38,9 @@ class Ports(_Frozen):
     model_server_grpc: Port = pydantic.Field(9011, description="MLServer, gRPC")
     model_server_metrics: Port = pydantic.Field(9012, description="MLServer's metrics")
     mesh: Port = pydantic.Field(9020, description="the mesh: Seldon objects over HTTP")
+    feature_stream: Port = pydantic.Field(
+        9030, description="the feature stream: readiness and metrics"
+    )
     kafka: Port = pydantic.Field(9092, description="Kafka")
     kafka_controller: Port = pydantic.Field(9093, description="Kafka's KRaft controller")
     kafka_metrics: Port = pydantic.Field(9094, description="Kafka's metrics")

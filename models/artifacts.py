@@ -66,9 +66,9 @@ def _manifest(
     return artifact.Manifest(
         model=trained.name,
         kind=trained.fitted.kind,
-        features=tuple(column.declared for column in features.FEATURES),
+        features=tuple(map(features.declared, features.FEATURES)),
         history_length=data.length,
-        history_channels=tuple(column.declared for column in features.CHANNELS),
+        history_channels=tuple(map(features.declared, features.CHANNELS)),
         horizon_days=contract.HORIZON_DAYS,
         interval=trained.interval,
         files={

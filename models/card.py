@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from runtimes.features import definitions
 from runtimes.predictor import artifact
 
 from . import dataset, discovery, features, fitting, procedure, provenance, scoring, sources
@@ -88,7 +89,7 @@ def _range(data: dataset.Dataset, symbol: str) -> dict[str, Any]:
     return {"from": str(np.min(dates)), "to": str(np.max(dates)), "days": len(dates)}
 
 
-def _column(column: features.Column) -> dict[str, str]:
+def _column(column: definitions.Feature) -> dict[str, str]:
     return {"unit": column.unit, "description": column.description}
 
 

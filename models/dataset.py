@@ -20,7 +20,7 @@ from . import cache, code, sources
 if TYPE_CHECKING:
     import pandas as pd
 
-    from . import features
+    from runtimes.features import batch, definitions
 
 Array = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
@@ -91,28 +91,32 @@ def load(source: sources.Source) -> Dataset:
     return made
 
 
-def build(frames: Mapping[str, "pd.DataFrame"]) -> Dataset:
-    """Compute the dataset of `frames` (see `models.data`)."""
+def build(
+    frames: Mapping[str, "pd.DataFrame"],
+    columns: "Sequence[definitions.Feature] | None" = None,
+) -> Dataset:
+    """Compute the dataset of `frames` (see `models.data`), of all model features or `columns`."""
     # pandas takes longer to import than a cached dataset takes to read.
-    from . import features  # noqa: PLC0415  # for the reason above
+    from runtimes.features import batch  # noqa: PLC0415  # for the reason above
 
-    tension = features.tension(frames)
-    return _join(
-        [
-            _of_symbol(symbol, features.Asset(prices=frames[symbol], tension=tension[symbol]))
-            for symbol in sorted(frames)
-        ]
-    )
+    from . import features  # noqa: PLC0415  # as above
+
+    market = batch.Market(frames)
+    wanted = features.FEATURES if columns is None else columns
+    return _join([_of_symbol(market, symbol, wanted) for symbol in market.symbols])
 
 
-def _of_symbol(symbol: str, asset: "features.Asset") -> Dataset:
-    from . import features  # noqa: PLC0415  # as in `build`
+def _of_symbol(
+    market: "batch.Market", symbol: str, columns: "Sequence[definitions.Feature]"
+) -> Dataset:
+    from runtimes.features import batch, definitions, expressions  # noqa: PLC0415  # as in `build`
 
-    length = features.HISTORY_DAYS
-    channels = features.table(asset, features.CHANNELS).to_numpy(np.float64)
-    values = features.table(asset, features.FEATURES).to_numpy(np.float64)
-    days = asset.prices.index.to_numpy().astype("datetime64[D]")
-    close = asset.prices["close"].to_numpy(np.float64)
+    length = definitions.HISTORY_DAYS
+    channels = batch.columns(market, symbol, definitions.CHANNELS).to_numpy(np.float64)
+    values = batch.columns(market, symbol, columns).to_numpy(np.float64)
+    days = market.days(symbol).to_numpy().astype("datetime64[D]")
+    close = market.column(symbol, expressions.CLOSE).to_numpy(np.float64)
+    daily = market.column(symbol, definitions.VARIANCE).to_numpy(np.float64)
 
     whole = np.isfinite(channels).all(axis=1)
     complete = np.convolve(whole, np.ones(length), mode="full")[: len(whole)] == length
@@ -121,13 +125,13 @@ def _of_symbol(symbol: str, asset: "features.Asset") -> Dataset:
     horizon = contract.HORIZON_DAYS
     ahead = np.full(len(days), np.nan)
     if len(days) > horizon:
-        windows = np.lib.stride_tricks.sliding_window_view(asset.variance.to_numpy(), horizon)
+        windows = np.lib.stride_tricks.sliding_window_view(daily, horizon)
         ahead[:-horizon] = windows[1:].mean(axis=1)
     known = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[D]")
     known[:-horizon] = days[horizon:]
     rise = np.full(len(days), np.nan)
     rise[:-1] = close[1:] > close[:-1]
-    variance = contract.TRADING_DAYS * np.maximum(ahead, features.VARIANCE_FLOOR)
+    variance = contract.TRADING_DAYS * np.maximum(ahead, definitions.VARIANCE_FLOOR)
     return Dataset(
         symbols=(symbol,),
         symbol=np.zeros(len(rows), dtype=np.int64),

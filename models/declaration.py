@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 Regime = Literal["volatile", "rising", "falling", "calm"]
-"""The names of the market's regimes; `models.regimes` says which days they are."""
+"""The names of the market's regimes; `runtimes.contract.regimes` says which days they are."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ TOPICS = (
     Topic("decisions", "which arm answered which request: id, arm, context"),
     Topic("rewards", "what a prediction was worth, by its id"),
     Topic("allocations", "each epoch's weights: the propensities", retention_ms=-1),
-    Topic("market-data", "bars as they arrive"),
+    # The log from which the feature stream makes its state anew: four records a day stay small.
+    Topic("market-data", "bars as they arrive", retention_ms=-1),
     Topic("news", "headlines and posts as they arrive"),
     Topic("feature-monitoring", "each enriched request: time, features, counts"),
     Topic("drift", "alerts of the drift detector"),

@@ -11,6 +11,7 @@ def configuration(ports: settings.Ports) -> str:
     """Render `prometheus.yml`."""
     targets = {
         "envoy": (ports.gateway_admin, "/stats/prometheus"),
+        "feature-stream": (ports.feature_stream, "/metrics"),
         "kafka": (ports.kafka_metrics, "/metrics"),
         "mesh": (ports.mesh, "/metrics"),
         "mlserver": (ports.model_server_metrics, "/metrics"),

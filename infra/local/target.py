@@ -45,11 +45,12 @@ def declare(local: Local) -> None:
     supervisor = resources.Supervisor("supervisor", str(local.home))
     after = pulumi.ResourceOptions(depends_on=[supervisor])
     broker = _kafka(local, after)
-    _valkey(local, after)
+    valkey = _valkey(local, after)
     gateway = _serving(local, after)
     _prometheus(local, after)
-    _topics(local, broker)
-    _objects(local, gateway)
+    declared_topics = _topics(local, broker)
+    stream = _feature_stream(local, [valkey, *declared_topics])
+    _objects(local, gateway, stream)
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
 
@@ -92,7 +93,7 @@ def _kafka(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     )
 
 
-def _valkey(local: Local, after: pulumi.ResourceOptions) -> None:
+def _valkey(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     ports, folder = local.settings.ports, local.home / "valkey"
     configuration = "\n".join(
         [
@@ -127,6 +128,35 @@ def _valkey(local: Local, after: pulumi.ResourceOptions) -> None:
         ports=local.ports("valkey_metrics"),
         readiness={"url": f"http://127.0.0.1:{ports.valkey_metrics}/health"},
         opts=pulumi.ResourceOptions(depends_on=[process]),
+    )
+    return process
+
+
+def _feature_stream(
+    local: Local, after: collections.abc.Sequence[pulumi.Resource]
+) -> resources.Process:
+    """What fills the feature store's online side; it applies the feature repository as well."""
+    port, path = local.settings.ports.feature_stream, local.home / "features" / "stream.json"
+    configuration = {
+        **{str(name): address for name, address in _connections(local).items()},
+        "artifact": str(local.artifacts[models.ENRICHMENT.artifact]),
+        "port": str(port),
+    }
+    return _process(
+        local,
+        "feature-stream",
+        command=[
+            str(local.toolchain.serving_python),
+            "-m",
+            "runtimes.features.stream",
+            str(path),
+        ],
+        files={path: json.dumps(configuration, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("feature_stream"),
+        readiness={"url": f"http://127.0.0.1:{port}/ready"},
+        triggers={"code": _code("runtimes/features", "runtimes/contract")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
     )
 
 
@@ -219,8 +249,8 @@ def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
     )
 
 
-def _topics(local: Local, broker: resources.Process) -> None:
-    for topic in topics.TOPICS:
+def _topics(local: Local, broker: resources.Process) -> list[resources.Topic]:
+    return [
         resources.Topic(
             topic.name,
             bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
@@ -228,13 +258,20 @@ def _topics(local: Local, broker: resources.Process) -> None:
             configuration={"retention.ms": str(topic.retention_ms)},
             opts=pulumi.ResourceOptions(depends_on=[broker]),
         )
+        for topic in topics.TOPICS
+    ]
 
 
-def _objects(local: Local, gateway: resources.Process) -> None:
+def _objects(local: Local, gateway: resources.Process, stream: resources.Process) -> None:
     """Servers first, then models, then the experiments and pipelines over them."""
     declared_servers = [_object(local, server, [gateway]) for server in servers.SERVERS]
     declared_models = {
-        model.name: _object(local, _model(local, model), declared_servers)
+        model.name: _object(
+            local,
+            _model(local, model),
+            # The stream applies the registry that a model with this connection reads.
+            [*declared_servers, *([stream] if "registry" in model.connections else [])],
+        )
         for model in (*models.MODELS, *models.STEPS)
     }
     for pipeline in pipelines.PIPELINES:
@@ -245,12 +282,16 @@ def _objects(local: Local, gateway: resources.Process) -> None:
         _object(local, experiment, arms)
 
 
-def _model(local: Local, model: models.ServedModel) -> seldon.Model:
-    connections: dict[models.Connection, str] = {
+def _connections(local: Local) -> dict[models.Connection, str]:
+    return {
         "kafka": f"127.0.0.1:{local.settings.ports.kafka}",
         "valkey": f"127.0.0.1:{local.settings.ports.valkey}",
         "registry": str(local.home / "features" / "registry.db"),
     }
+
+
+def _model(local: Local, model: models.ServedModel) -> seldon.Model:
+    connections = _connections(local)
     given = [*model.parameters, *((name, connections[name]) for name in model.connections)]
     parameters = tuple(seldon.Parameter(name=name, value=value) for name, value in given)
     return seldon.Model(

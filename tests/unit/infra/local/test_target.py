@@ -1,13 +1,14 @@
 """What the program registers, recorded by a double of Pulumi's engine."""
 
 import asyncio
+import json
 import pathlib
 
 import pulumi
 import pytest
 
 from infra import settings
-from infra.catalogue import experiments, models, topics
+from infra.catalogue import experiments, models, pipelines, topics
 from infra.local import target, toolchain
 
 
@@ -41,7 +42,7 @@ def declared(tmp_path, **values):
         toolchain.Toolchain(program, program, program, program, jars, program, program),
         {
             model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
-            for model in models.MODELS
+            for model in (*models.MODELS, *models.STEPS)
         },
     )
     engine = Engine()
@@ -70,7 +71,8 @@ def engine(tmp_path):
 def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
-        "kafka", "valkey", "valkey-exporter", "model-server", "mesh", "gateway", "prometheus",
+        "kafka", "valkey", "valkey-exporter", "feature-stream", "model-server", "mesh", "gateway",
+        "prometheus",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 
@@ -104,7 +106,10 @@ def test_the_catalogue_is_declared_whole(engine):
     assert set(engine.of("Topic")) == {t.name for t in topics.TOPICS}
     objects = {name: o["manifest"] for name, o in engine.of("SeldonObject").items()}
     assert {n for n, m in objects.items() if m["kind"] == "Model"} == {
-        m.name for m in models.MODELS
+        m.name for m in (*models.MODELS, *models.STEPS)
+    }
+    assert {n for n, m in objects.items() if m["kind"] == "Pipeline"} == {
+        p.metadata.name for p in pipelines.PIPELINES
     }
     assert {n for n, m in objects.items() if m["kind"] == "Experiment"} == {
         e.metadata.name for e in experiments.EXPERIMENTS
@@ -117,8 +122,25 @@ def test_a_model_points_to_its_content_addressed_artifact(engine):
     assert baseline["spec"]["storageUri"] == "file:///cache/baseline/sha256-0"
 
 
+def test_a_step_is_told_its_settings_and_where_to_connect(tmp_path):
+    objects = declared(tmp_path, ports={"valkey": 7777}).of("SeldonObject")
+    given = {p["name"]: p["value"] for p in objects["guard"]["manifest"]["spec"]["parameters"]}
+    assert given["quality_threshold"] == "0.8"
+    assert given["valkey"] == "127.0.0.1:7777"
+
+
 def test_a_changed_configuration_file_restarts_its_process(tmp_path):
     before = declared(tmp_path).of("Process")
     after = declared(tmp_path, kafka_heap_mb=512).of("Process")
     assert before["kafka"]["triggers"] != after["kafka"]["triggers"]
     assert before["valkey"]["triggers"] == after["valkey"]["triggers"]
+
+
+def test_the_feature_stream_and_the_enrichment_share_store_registry_and_artifact(engine):
+    stream = json.loads(engine.of("File")["feature-stream/stream.json"]["content"])
+    enrichment = engine.of("SeldonObject")["enrichment"]["manifest"]["spec"]
+    given = {each["name"]: each["value"] for each in enrichment["parameters"]}
+    assert {name: stream[name] for name in given} == given
+    assert enrichment["storageUri"] == f"file://{stream['artifact']}"
+    probe = engine.of("Process")["feature-stream"]["readiness"]
+    assert probe == {"url": f"http://127.0.0.1:{stream['port']}/ready"}

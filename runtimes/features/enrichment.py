@@ -1,0 +1,276 @@
+"""From a symbol to everything that a forecast needs: the pipeline's first step.
+
+Set `implementation` to `runtimes.features.enrichment.Enrichment` and `parameters.uri` to the
+artifact of the step `enrichment`; `Settings` lists what `parameters.extra` may say.
+"""
+
+import dataclasses
+import datetime as dt
+import difflib
+import pathlib
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import hiredis
+import numpy as np
+import orjson
+import prometheus_client
+import pydantic
+from mlserver import types
+
+from runtimes import contract
+from runtimes.contract import publishing, step
+from runtimes.features import (
+    artifact,
+    clock,
+    connection,
+    definitions,
+    quality,
+    records,
+    repository,
+    rows,
+)
+
+READS = prometheus_client.Histogram(
+    "bellwether_feature_read_seconds",
+    "Time from asking the online store to its answer, at this end.",
+    buckets=(0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1),
+)
+QUALITY = prometheus_client.Histogram(
+    "bellwether_feature_quality",
+    "Quality scores of enriched requests.",
+    ("symbol",),
+    buckets=(0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0),
+)
+AWAY = prometheus_client.Counter(
+    "bellwether_feature_reads_away", "Requests for which the online store did not answer."
+)
+
+
+class Settings(step.Settings):
+    """What `parameters.extra` may say."""
+
+    kafka: str = pydantic.Field(description="host:port, for the topic `feature-monitoring`")
+    valkey: str = pydantic.Field(description="host:port of the online store")
+    registry: pathlib.Path = pydantic.Field(description="Feast's registry, a file")
+    connect_ms: float = pydantic.Field(default=50, gt=0, le=10_000)
+    reply_ms: float = pydantic.Field(default=50, gt=0, le=10_000)
+
+
+@dataclasses.dataclass(slots=True)
+class _Known:
+    """What was read last of a symbol, and what was made of it: most requests find the same."""
+
+    stored: Any
+    row: rows.Row
+    date: str
+    features: dict[str, float]
+    """All numbers that the store has, by name."""
+    record: orjson.Fragment
+    """`features` as JSON."""
+    judged: dict[tuple[str, ...], tuple[float, str]]
+    """Score and report, by the views that are stale."""
+
+
+class Enrichment(step.Step):
+    """`symbol` in, with any features that the caller knows better; features, history, quality out."""
+
+    SETTINGS = Settings
+    GIVES: ClassVar[tuple[step.Tensor, ...]] = (
+        step.Tensor(contract.SYMBOL, "BYTES", (1,), "as it was asked"),
+        step.Tensor(
+            contract.DATE, "BYTES", (1,), "day of the newest bar, ISO 8601; empty if there is none"
+        ),
+        step.Tensor(
+            contract.FEATURES,
+            "FP64",
+            (1, -1),
+            "as predictors take them; NaN: missing",
+            finite=False,
+        ),
+        step.Tensor(
+            contract.HISTORY,
+            "FP64",
+            (1, -1, -1),
+            "as predictors take it; NaN: missing",
+            finite=False,
+        ),
+        step.Tensor(contract.QUALITY_SCORE, "FP64", (1,), "0..1, see runtimes.features.quality"),
+        step.Tensor(
+            contract.QUALITY,
+            "BYTES",
+            (1,),
+            "JSON: missing, not_finite, out_of_range, stale (views), reason",
+        ),
+    )
+
+    def open(self, folder: pathlib.Path) -> None:
+        """Read the artifact's definitions, and where the registry says that the features lie."""
+        given = cast("Settings", self.given)
+        self._declared = artifact.declared(folder)
+        self._judge = quality.Judge(self._declared)
+        store = repository.opened(given.registry, given.valkey)
+        self._layout = repository.layout(store, "enriched", self._declared.digest)
+        clock_command = hiredis.pack_command(("GET", clock.KEY))
+        self._commands = {
+            symbol: hiredis.pack_command(("HMGET", self._layout.key(symbol), *self._layout.fields))
+            + clock_command
+            for symbol in self._declared.symbols
+        }
+        self._wanted = tuple(feature.name for feature in self._declared.model_features)
+        self._bases = tuple(
+            feature
+            for view in self._declared.views
+            for feature in view.features
+            if feature.length == 1
+        )
+        self._shape = (1, definitions.HISTORY_DAYS, len(definitions.CHANNELS))
+        self._known: dict[str, _Known] = {}
+        self._clock: tuple[Any, clock.Clock] = (None, clock.LIVE)
+        self._scores = {symbol: QUALITY.labels(symbol) for symbol in self._declared.symbols}
+        self._publisher = publishing.shared(given.kafka)
+
+    def signature(self) -> tuple[step.Tensor, ...]:
+        """Take `symbol`, and any declared feature by its name."""
+        return (
+            step.Tensor(contract.SYMBOL, "BYTES", (1,), "what to forecast"),
+            *(
+                step.Tensor(
+                    feature.name,
+                    "FP64",
+                    (1,),
+                    f"{feature.description} [{feature.unit}]; stands for the store's value",
+                    required=False,
+                )
+                for feature in self._bases
+            ),
+        )
+
+    async def load(self) -> bool:
+        """Open the artifact, and connect; a store that is away is no reason not to be loaded."""
+        await super().load()
+        given = cast("Settings", self.given)
+        self._store = connection.Connection(
+            given.valkey, connect=given.connect_ms / 1000, reply=given.reply_ms / 1000
+        )
+        await self._store.open()
+        return True
+
+    async def unload(self) -> bool:
+        """Let the connection go."""
+        await self._store.close()
+        return bool(await super().unload())
+
+    async def run(
+        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+    ) -> Mapping[str, step.Value]:
+        """Read, judge, publish, answer."""
+        symbol = str(inputs[contract.SYMBOL][0])
+        commands = self._commands.get(symbol)
+        if commands is None:
+            raise step.InvalidRequest(self._unknown(symbol))
+        given = {name: float(value[0]) for name, value in inputs.items() if name != contract.SYMBOL}
+        began = time.perf_counter()
+        try:
+            stored, stored_clock = await self._store.ask(commands, 2)
+            now = self._market(stored_clock).now()
+        except (connection.Away, clock.ClockError) as error:
+            AWAY.inc()
+            return self._without_store(symbol, given, str(error), payload)
+        READS.observe(time.perf_counter() - began)
+        known = self._known.get(symbol)
+        if known is None or known.stored != stored:
+            known = self._known[symbol] = self._read(stored)
+        stale = self._judge.stale(known.row.moments, now)
+        score, report = self._judged(known, stale, given, now)
+        features = known.features
+        if given:
+            features = {**features, **given}
+        self._publish(symbol, known, features, given, score, now, payload)
+        return self._answer(symbol, known, features, score, report)
+
+    def _read(self, stored: Any) -> _Known:
+        row = self._layout.decode(stored)
+        features = {
+            name: value
+            for values in row.values.values()
+            for name, value in values.items()
+            if isinstance(value, float)
+        }
+        moment = row.moments.get(quality.MARKET_DATA)
+        date = (
+            "" if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).date().isoformat()
+        )
+        return _Known(stored, row, date, features, orjson.Fragment(orjson.dumps(features)), {})
+
+    def _judged(
+        self, known: _Known, stale: tuple[str, ...], given: Mapping[str, float], now: float
+    ) -> tuple[float, str]:
+        if given:
+            found = self._judge.judge(known.row, stale, given, now)
+            return found.score, found.report()
+        judged = known.judged.get(stale)
+        if judged is None:
+            found = self._judge.judge(known.row, stale, given, now)
+            judged = known.judged[stale] = found.score, found.report()
+        return judged
+
+    def _answer(
+        self, symbol: str, known: _Known, features: Mapping[str, float], score: float, report: str
+    ) -> dict[str, step.Value]:
+        history = known.row.values.get(quality.MARKET_DATA, {}).get(quality.HISTORY)
+        if history is None:
+            history = np.full(self._shape, np.nan)
+        self._scores[symbol].observe(score)
+        return {
+            contract.SYMBOL: [symbol],
+            contract.DATE: [known.date],
+            contract.FEATURES: np.array([[features.get(name, np.nan) for name in self._wanted]]),
+            contract.HISTORY: np.reshape(history, self._shape),
+            contract.QUALITY_SCORE: np.array([score]),
+            contract.QUALITY: [report],
+        }
+
+    def _without_store(
+        self, symbol: str, given: Mapping[str, float], reason: str, payload: types.InferenceRequest
+    ) -> dict[str, step.Value]:
+        nothing = _Known(None, rows.Row({}, {}), "", {}, orjson.Fragment(b"{}"), {})
+        found = self._judge.unknown(reason)
+        self._publish(symbol, nothing, given, given, 0.0, None, payload)
+        return self._answer(symbol, nothing, given, found.score, found.report())
+
+    def _publish(  # noqa: PLR0913  a record has this many sides
+        self,
+        symbol: str,
+        known: _Known,
+        features: Mapping[str, float],
+        given: Mapping[str, float],
+        score: float,
+        now: float | None,
+        payload: types.InferenceRequest,
+    ) -> None:
+        record = {
+            "id": payload.id or str(uuid.uuid4()),
+            "time": dt.datetime.now(dt.UTC),
+            "market_time": None if now is None else dt.datetime.fromtimestamp(now, dt.UTC),
+            "symbol": symbol,
+            "date": known.date,
+            "features": features if given else known.record,
+            "base": len(given),
+            "enriched": len(known.features) - sum(name in known.features for name in given),
+            "quality_score": score,
+        }
+        self._publisher.publish(records.FEATURE_MONITORING, orjson.dumps(record), key=symbol)
+
+    def _market(self, stored: Any) -> clock.Clock:
+        if stored != self._clock[0]:
+            self._clock = stored, clock.loads(stored)
+        return self._clock[1]
+
+    def _unknown(self, symbol: str) -> str:
+        known = self._declared.symbols
+        near = difflib.get_close_matches(symbol.upper(), known, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"symbol {symbol!r} is unknown{meant}; known are {', '.join(known)}"
