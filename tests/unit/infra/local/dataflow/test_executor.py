@@ -115,7 +115,9 @@ def test_steps_that_can_run_side_by_side_do():
 
 def test_joined_tensors_stand_in_the_order_of_the_sources():
     world = World(
-        pipeline("p", step("a", "p.inputs"), step("b", "p.inputs"), output=("b.outputs", "a.outputs")),
+        pipeline(
+            "p", step("a", "p.inputs"), step("b", "p.inputs"), output=("b.outputs", "a.outputs")
+        ),
         models={"a": lambda _: {"A": [1]}, "b": lambda _: {"B": [2]}},
     )
     assert list(run(world.ask("p", {"X": [1]}))) == ["B", "A"]
@@ -269,9 +271,7 @@ def test_an_outer_join_takes_what_is_there_when_its_window_ends():
                 "p",
                 step("fast", "p.inputs"),
                 step("slow", "p.inputs"),
-                step(
-                    "sum", "fast.outputs", "slow.outputs", inputs_join="outer", join_window_ms=20
-                ),
+                step("sum", "fast.outputs", "slow.outputs", inputs_join="outer", join_window_ms=20),
                 output=("sum.outputs",),
             ),
             models={"fast": lambda _: {"F": [1]}, "slow": held(event, {"S": [2]})},
@@ -374,7 +374,9 @@ def test_a_model_that_breaks_unforeseen_does_not_keep_the_caller():
 
 
 def test_a_missing_model_is_told_at_once_as_unavailable():
-    world = World(pipeline("p", step("ghost", "p.inputs"), output=("ghost.outputs",)), missing=("ghost",))
+    world = World(
+        pipeline("p", step("ghost", "p.inputs"), output=("ghost.outputs",)), missing=("ghost",)
+    )
     error = run(world.refused("p", {"X": [1]}))
     assert (error.status, world.asked) == (503, [])
     assert "ghost did not run: model ghost is not loaded" in str(error)
