@@ -25,7 +25,8 @@ from tests.stack import conftest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COMPONENTS = {
-    "supervisord", "gateway", "kafka", "mesh", "model-server", "prometheus", "valkey", "valkey-exporter",
+    "supervisord", "gateway", "kafka", "mesh", "model-server", "prometheus", "valkey",
+    "valkey-exporter", "feature-stream", "drift",
 }  # fmt: skip
 ARMS = {
     "baseline-predictor": 40,

@@ -100,7 +100,7 @@ def test_a_wrong_content_type_is_refused_with_the_right_one(gateway):
 def test_metadata_names_tensors_shapes_and_columns(gateway):
     described = gateway.get(f"/v2/models/{MODEL}").json()
     tensors = {t["name"]: t for t in described["inputs"] + described["outputs"]}
-    assert set(tensors) == {"features", "history", "volatility", "direction", "interval"}
+    assert set(tensors) == {"features", "history", "volatility", "direction", "interval", "model"}
     columns = tensors["features"]["parameters"]["columns"].split(",")
     assert tensors["features"]["shape"] == [-1, len(columns)]
 

@@ -21,6 +21,7 @@ from models import (
     procedure,
     provenance,
     sources,
+    steps,
     training,
     walkforward,
 )
@@ -72,14 +73,15 @@ def inputs(source: sources.Source) -> tuple[np.ndarray, np.ndarray]:
     return data.features[rows], data.history(rows)
 
 
-def test_the_same_seed_gives_the_same_bytes_for_every_model(
+def test_the_same_seed_gives_the_same_bytes_for_every_model_and_every_step(
     caches: tuple[pathlib.Path, pathlib.Path],
 ) -> None:
     first, second = (
         {path.parent.name: path.name for path in sorted(folder.glob("artifacts/*/sha256-*"))}
         for folder in caches
     )
-    assert len(first) == 8
+    assert len(discovery.folders()) == 8
+    assert first.keys() == {*discovery.folders(), *steps.folders()}
     assert first == second
 
 
