@@ -11,8 +11,11 @@ _BRANCHES = {
 }
 """What the router emits -> the model that answers then."""
 
-_OUTER_WINDOW_MS = 100
-"""How long the decision waits for an explanation that does not come."""
+_OUTER_WINDOW_MS = 1000
+"""How long the decision waits for a step that is slow.
+
+It does not wait for what is known not to come; what is shorter ends forecasts of a busy server.
+"""
 
 
 def _branches(features: str, router: str) -> tuple[seldon.PipelineStep, ...]:

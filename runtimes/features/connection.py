@@ -21,6 +21,8 @@ REPLY_SECONDS = 0.05
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 1.0
 
+_SECOND_LOOK_SECONDS = 0.005
+
 
 class Away(Exception):  # noqa: N818  (what is the case, and for how long is not known)
     """The online store does not answer; the message says why."""
@@ -98,6 +100,8 @@ class _Link(asyncio.Protocol):
         )
         self._replies: list[Any] = []
         self._watch: asyncio.TimerHandle | None = None
+        self._suspected: asyncio.Future[list[Any]] | None = None
+        """The request that was due when it was looked at last."""
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[str] = self._loop.create_future()
 
@@ -163,13 +167,21 @@ class _Link(asyncio.Protocol):
             future.set_exception(self._away(str(refused)))
 
     def _look(self) -> None:
-        """Drop the connection if the oldest request waits for too long."""
+        """Drop the connection if the oldest request waits for too long.
+
+        Replies that a busy loop has not read yet are not the server's delay:
+        a request that is due is looked at again after the loop has read what is there.
+        """
         self._watch = None
         if not self._waiting:
             return
-        due = self._waiting[0][2] + self._reply_seconds
+        oldest, _, asked = self._waiting[0]
+        due = asked + self._reply_seconds
         if due > self._loop.time():
             self._watch = self._loop.call_at(due, self._look)
+        elif oldest is not self._suspected:
+            self._suspected = oldest
+            self._watch = self._loop.call_later(_SECOND_LOOK_SECONDS, self._look)
         else:
             self.drop(f"no answer within {self._reply_seconds * 1000:.0f} ms")
 

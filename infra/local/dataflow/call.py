@@ -19,6 +19,7 @@ from infra.local.dataflow import joins, plan
 from infra.local.dataflow.errors import (
     BAD_REQUEST,
     UNAVAILABLE,
+    CallError,
     ModelFailed,
     NotAnswered,
     NotServed,
@@ -80,7 +81,9 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._states = [joins.State(join) for join in chosen.joins]
         self._deadlines: dict[int, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
+        """When the timer ends: uvloop gives a handle that does not know it for what is due."""
         self._strands: set[asyncio.Task[None]] = set()
         self._inline = True
         self._answer: Answer | None = None
@@ -196,7 +199,7 @@ class Call:
         except ModelFailed as error:
             failed = StepFailed(step.name, error)
             self._record_error(step.name, failed.rpc, message)
-            self._fail(failed)
+            self._fail(self._blamed(step, failed))
             return ready
         self._around.step_took(self._plan.name, step.name, time.perf_counter() - began)
         route = ((ROUTE_HEADER, f":{given.answered_by}:"),)
@@ -210,6 +213,19 @@ class Call:
         self._record(plan.outputs_of(step.number), out, given)
         self._emit(plan.outputs_of(step.number), out, ready)
         return ready
+
+    def _blamed(self, step: plan.Step, failed: StepFailed) -> CallError:
+        """Say who is to blame for a step's error: not the caller, if what it needed was not there.
+
+        An outer join hands over what came: a model that is not served, or is late, is missing in it.
+        """
+        told: dict[int, str] = {}
+        lacks = [self._why_lost(number, told) for number in step.joins]
+        late = any(self._states[number].late for number in step.joins)
+        if not (late or told.keys() & self._unserved.keys()):
+            return failed
+        reasons = [f"{self._plan.steps[number].name} did not run: {told[number]}" for number in told]
+        return NotAnswered(UNAVAILABLE, "; ".join((str(failed), *filter(None, lacks), *reasons)))
 
     async def _ask(self, step: plan.Step, asked: StepRequest) -> Given:
         choice = self._plan.choices[step.number]
@@ -310,9 +326,10 @@ class Call:
         """See to it that the window that ends first is ended in time."""
         first = min(self._deadlines.values())
         if self._timer is not None:
-            if self._timer.when() <= first:
+            if self._timer_at <= first:
                 return
             self._timer.cancel()
+        self._timer_at = first
         self._timer = self._loop.call_at(first, self._windows_ended)
 
     def _windows_ended(self) -> None:
@@ -411,8 +428,8 @@ class Call:
         if state.late:
             waited = [
                 source.text
-                for source, message in zip(join.sources, state.arrived, strict=True)
-                if message is None
+                for index, source in enumerate(join.sources)
+                if state.arrived[index] is None and index not in (state.why or {})
             ]
             reasons.append(
                 f"{' and '.join(waited)} did not come within {join.window * 1000:g} ms of the rest"

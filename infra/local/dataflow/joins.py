@@ -69,7 +69,7 @@ class State:
         self.outcome: Message | None = None
         self.lost = False
         self.late = False
-        """Lost because the window ended."""
+        """The window ended before all was there: what is inner is lost then."""
         self.why: dict[int, tuple[Why, tuple[str, ...]]] | None = None
         """Sources that give nothing: the reason, and the tensors that were there instead."""
 
@@ -125,10 +125,11 @@ class State:
 
     def expire(self) -> None:
         """End the window: what is outer takes what is there, what is inner is lost."""
+        self.late = True
         if self.join.kind == "outer":
             self.outcome = self._combined()
         else:
-            self.lost = self.late = True
+            self.lost = True
 
     def _combined(self) -> Message:
         there = [each for each in self.arrived if each is not None]
