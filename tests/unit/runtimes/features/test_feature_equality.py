@@ -130,6 +130,22 @@ def test_a_symbol_that_lags_behind_ends_with_the_same_rows(small: markets.Frames
             )  # fmt: skip  # what is compared, then how
 
 
+def test_symbols_that_come_one_after_another_end_with_the_same_rows() -> None:
+    frames = markets.simulated(days=3 * online.KEPT)
+    declared = definitions.declare(frames)
+    wanted = expected(frames, declared)
+    engine = online.Engine(declared)
+    for symbol in frames:
+        for bar in markets.bars(frames, symbol):
+            engine.bar(*bar)
+    for symbol, columns in wanted.items():
+        for name, value in markets.whole_row(engine, symbol).items():
+            np.testing.assert_allclose(
+                np.atleast_1d(value), columns[name][-1], rtol=RELATIVE, atol=0,
+                err_msg=f"{symbol} {name}",
+            )  # fmt: skip  # what is compared, then how
+
+
 def test_rows_that_are_not_reported_as_changed_have_not_changed(small: markets.Frames) -> None:
     declared = definitions.declare(small)
     engine = online.Engine(declared)
