@@ -27,10 +27,10 @@ from runtimes.features import (
     clock,
     connection,
     definitions,
+    online_row,
     quality,
     records,
     repository,
-    rows,
 )
 
 READS = prometheus_client.Histogram(
@@ -64,7 +64,7 @@ class _Known:
     """What was read last of a symbol, and what was made of it: most requests find the same."""
 
     stored: Any
-    row: rows.Row
+    row: online_row.Row
     date: str
     features: dict[str, float]
     """All numbers that the store has, by name."""
@@ -195,7 +195,7 @@ class Enrichment(step.Step):
         row = self._layout.decode(stored)
         features = {
             name: value
-            for values in row.values.values()
+            for values in row.features.values()
             for name, value in values.items()
             if isinstance(value, float)
         }
@@ -220,7 +220,7 @@ class Enrichment(step.Step):
     def _answer(
         self, symbol: str, known: _Known, features: Mapping[str, float], score: float, report: str
     ) -> dict[str, step.Value]:
-        history = known.row.values.get(quality.MARKET_DATA, {}).get(quality.HISTORY)
+        history = known.row.features.get(quality.MARKET_DATA, {}).get(quality.HISTORY)
         if history is None:
             history = np.full(self._shape, np.nan)
         self._scores[symbol].observe(score)
@@ -236,7 +236,7 @@ class Enrichment(step.Step):
     def _without_store(
         self, symbol: str, given: Mapping[str, float], reason: str, payload: types.InferenceRequest
     ) -> dict[str, step.Value]:
-        nothing = _Known(None, rows.Row({}, {}), "", {}, orjson.Fragment(b"{}"), {})
+        nothing = _Known(None, online_row.Row({}, {}), "", {}, orjson.Fragment(b"{}"), {})
         found = self._judge.unknown(reason)
         self._publish(symbol, nothing, given, given, 0.0, None, payload)
         return self._answer(symbol, nothing, given, found.score, found.report())

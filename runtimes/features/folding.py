@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping
 
-from runtimes.features import bars, clock, definitions, online, records, rows
+from runtimes.features import bars, clock, definitions, online, online_row, records
 
 _SOURCES = {"headline": "news", "post": "social"}
 _REMEMBERED = dt.timedelta(days=30)
@@ -73,7 +73,7 @@ class Folding:
         days = [day for symbol in self.symbols if (day := self.newest(symbol)) is not None]
         return max(days, default=None)
 
-    def row(self, symbol: str) -> dict[str, tuple[Mapping[str, rows.Number], dt.datetime]]:
+    def row(self, symbol: str) -> dict[str, tuple[Mapping[str, online_row.Number], dt.datetime]]:
         """Give every view's values of a symbol, with their event time; without those never fed."""
         newest = self._engine.newest(symbol)
         moments = {
