@@ -154,6 +154,10 @@ class Watcher:
                 "bootstrap.servers": self._given.kafka,
                 "group.id": self._given.group,
                 "client.id": "drift",
+                # There is one watcher: one that comes back takes the place of the killed one at once.
+                "group.instance.id": self._given.group,
+                "session.timeout.ms": 10_000,
+                "reconnect.backoff.max.ms": 1000,
                 "auto.offset.reset": "earliest",
                 # An offset is stored once Valkey has what was made of the records before it.
                 "enable.auto.offset.store": False,
@@ -192,6 +196,8 @@ class Watcher:
             error = message.error()
             if error is not None:
                 self._kafka_failed(error)
+                if error.fatal():  # another watcher of the same group has taken over
+                    raise confluent_kafka.KafkaException(error)
                 continue
             values.append(message.value())
             self._last[message.topic(), message.partition()] = message

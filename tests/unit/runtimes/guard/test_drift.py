@@ -227,8 +227,8 @@ def test_malformed_records_are_counted_and_the_watch_goes_on(world):
     with world.watching():
         world.send(b"no json")
         world.send(record("AAA", 0, row, date="someday"))
-        world.send(record("AAA", 0, row, features={"rsi": "high"}))
-        world.send(record("AAA", 0, row, features={"rsi": 1.0}))
+        world.send(record("AAA", 100, row, features={"rsi": "high"}))
+        world.send(record("AAA", 101, row, features={"rsi": 1.0}))
         world.send(record("AAA", 0, row, date="", features={}))
         world.send(record("ZZZ", 0, row))
         world.days(10)
