@@ -65,6 +65,7 @@ class Guard(step.Step):
     )
 
     given: Settings
+    _drift: following.Follower | None = None
 
     def open(self, folder: pathlib.Path) -> None:
         """Read the artifact, and score a row for practice."""
@@ -119,7 +120,8 @@ class Guard(step.Step):
 
     async def unload(self) -> bool:
         """Follow the drift scores no longer."""
-        await self._drift.stop()
+        if self._drift is not None:  # MLServer also unloads what could not be loaded
+            await self._drift.stop()
         return True
 
     async def run(
@@ -182,7 +184,7 @@ class Guard(step.Step):
 
     def _drift_of(self, symbol: str) -> tuple[float, str]:
         """Give a symbol's score and what to say of it; 0 where it is not known."""
-        found = self._drift.latest.get(symbol)
+        found = self._drift.latest.get(symbol) if self._drift is not None else None
         if found is None:
             self._unknown["none"].inc()
             return 0.0, "drift not known: no full window of days yet"
