@@ -86,7 +86,8 @@ DECISION_OUTPUTS = (
 
 `prediction` [1] FP64 is the forecast volatility, annualised; `confidence` [1] FP64 is 0..1,
 calibrated; `position` [1] FP64 is a share of wealth, after the rules; `rules` [1] BYTES is JSON,
-each rule that fired with its reason; `prediction_id` [1] BYTES is the request's id.
+each rule that fired with its reason; `prediction_id` [1] BYTES is the request's id;
+`model` [1, 3] BYTES is the forecast's, given on.
 """
 
 TRADING_DAYS = 252

@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import difflib
 import logging
+import math
 import pathlib
 import re
 import time
@@ -150,7 +151,7 @@ class Step(MLModel):  # type: ignore[misc]  # MLServer carries no types
         tensor = self._gives[name]
         if isinstance(value, list):
             # A text tensor's trailing sizes are given by its signature.
-            width = max(1, int(np.prod(tensor.shape[1:])))
+            width = max(1, math.prod(tensor.shape[1:]))
             shape = [len(value) // width, *tensor.shape[1:]]
             data: list[Any] = value
         else:
@@ -220,10 +221,9 @@ def _texts(name: str, data: Any, shape: tuple[int, ...]) -> list[str]:
     items = [data] if isinstance(data, str | bytes) else list(data)
     while items and isinstance(items[0], list):
         items = [each for row in items for each in row]
-    if len(items) != int(np.prod(shape)):
+    if len(items) != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {name!r}: shape {list(shape)} holds {int(np.prod(shape))} texts, "
-            f"got {len(items)}"
+            f"tensor {name!r}: shape {list(shape)} holds {math.prod(shape)} texts, got {len(items)}"
         )
     try:
         return [each.decode() if isinstance(each, bytes) else _text(name, each) for each in items]
@@ -242,9 +242,9 @@ def _numbers(name: str, data: Any, shape: tuple[int, ...], expected: Tensor) -> 
         values = np.array(data, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"tensor {name!r}: expected numbers: {error}") from error
-    if values.size != int(np.prod(shape)):
+    if values.size != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {name!r}: shape {list(shape)} holds {int(np.prod(shape))} values, "
+            f"tensor {name!r}: shape {list(shape)} holds {math.prod(shape)} values, "
             f"got {values.size}; make shape and data agree"
         )
     values = values.reshape(shape[: len(expected.shape)])

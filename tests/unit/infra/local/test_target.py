@@ -9,7 +9,7 @@ import pytest
 
 from infra import settings
 from infra.catalogue import experiments, models, pipelines, topics
-from infra.local import target, toolchain
+from infra.local import manifests, target, toolchain
 
 
 class Engine(pulumi.runtime.Mocks):
@@ -31,7 +31,7 @@ class Engine(pulumi.runtime.Mocks):
         }
 
 
-def declared(tmp_path, **values):
+def declared(tmp_path, given=(), **values):
     jars = tmp_path / "jars"
     jars.mkdir(exist_ok=True)
     (jars / "jmx_prometheus_javaagent-1.jar").touch()
@@ -44,6 +44,7 @@ def declared(tmp_path, **values):
             model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
             for model in (*models.MODELS, *models.STEPS)
         },
+        given,
     )
     engine = Engine()
     # The SDK takes the thread's event loop; another test's asyncio.run() has left none.
@@ -72,7 +73,7 @@ def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
         "kafka", "valkey", "valkey-exporter", "feature-stream", "model-server", "mesh", "gateway",
-        "prometheus",
+        "prometheus", "drift",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 
@@ -134,6 +135,43 @@ def test_a_changed_configuration_file_restarts_its_process(tmp_path):
     after = declared(tmp_path, kafka_heap_mb=512).of("Process")
     assert before["kafka"]["triggers"] != after["kafka"]["triggers"]
     assert before["valkey"]["triggers"] == after["valkey"]["triggers"]
+
+
+GIVEN = """
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Experiment
+metadata: {name: iris, namespace: elsewhere}
+spec: {candidates: [{name: iris, weight: 1}, {name: baseline-predictor, weight: 1}]}
+---
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Pipeline
+metadata: {name: chain}
+spec: {steps: [{name: iris, inputs: [chain]}], output: {steps: [iris]}}
+---
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Model
+metadata: {name: iris}
+spec: {storageUri: "gs://seldon-models/iris", requirements: [sklearn]}
+"""
+
+
+def test_manifests_are_declared_unchanged_after_what_they_need(tmp_path):
+    (tmp_path / "given.yaml").write_text(GIVEN)
+    engine = declared(tmp_path, manifests.read([tmp_path / "given.yaml"]))
+    objects = {name: o["manifest"] for name, o in engine.of("SeldonObject").items()}
+    assert objects["model/iris"]["spec"] == {
+        "storageUri": "gs://seldon-models/iris",
+        "requirements": ["sklearn"],
+    }
+    assert objects["pipeline/chain"]["spec"] == {
+        "steps": [{"name": "iris", "inputs": ["chain"]}],
+        "output": {"steps": ["iris"]},
+    }
+    assert objects["experiment/iris"]["metadata"] == {"name": "iris", "namespace": "bellwether"}
+    order = list(engine.of("SeldonObject"))
+    assert order.index("model/iris") < order.index("pipeline/chain")
+    assert order.index("pipeline/chain") < order.index("experiment/iris")
+    assert order.index("baseline-predictor") < order.index("experiment/iris")
 
 
 def test_the_feature_stream_and_the_enrichment_share_store_registry_and_artifact(engine):
