@@ -38,6 +38,9 @@ SECONDS = prometheus_client.Histogram(
 
 logger = logging.getLogger("mlserver.bellwether.step")
 
+TEXT = types.Parameters(content_type="str")
+"""Of a BYTES tensor: without it Seldon's gateway answers base64 over REST."""
+
 _VERSIONED = re.compile(r"(?P<model>.+)_\d+")
 _NUMBERS = frozenset({"FP32", "FP64"})
 
@@ -156,7 +159,13 @@ class Step(MLModel):  # type: ignore[misc]  # MLServer carries no types
             data: list[Any] = value
         else:
             shape, data = list(value.shape), value.ravel().tolist()
-        return types.ResponseOutput(name=name, shape=shape, datatype=tensor.datatype, data=data)
+        return types.ResponseOutput(
+            name=name,
+            shape=shape,
+            datatype=tensor.datatype,
+            data=data,
+            parameters=TEXT if tensor.datatype == "BYTES" else None,
+        )
 
     def _read_settings(self) -> Settings:
         parameters = self.settings.parameters
