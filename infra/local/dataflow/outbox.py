@@ -3,6 +3,8 @@
 Encoding a call's records takes as long as some steps do, so it waits until the answer is written,
 and is done in slices between other work of the event loop.
 A slice is half of what waits: under load the queue stays as long as what came in meanwhile.
+A thread of its own was tried (eight steps, eight callers): it took a tenth more processor time,
+and a quarter more latency at the median, because both want the interpreter.
 """
 
 import asyncio
