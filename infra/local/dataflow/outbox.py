@@ -11,6 +11,8 @@ import asyncio
 import collections
 import logging
 
+import confluent_kafka
+
 from infra.local.dataflow import encoding, topics
 from infra.local.dataflow.journal import Record
 from runtimes.contract import publishing
@@ -64,9 +66,12 @@ class Outbox:
             self._broken.inc()
             logger.exception("a record for %s cannot be encoded", record.topic)
             return
-        self._publisher.publish(
-            record.topic, value, key=record.request.id, headers=_headers(record)
-        )
+        try:
+            self._publisher.publish(
+                record.topic, value, key=record.request.id, headers=_headers(record)
+            )
+        except confluent_kafka.KafkaException as error:  # too large for the broker, for one
+            publishing.LOST.labels(CLIENT, error.args[0].name()).inc()
 
 
 def _value(record: Record) -> bytes:
