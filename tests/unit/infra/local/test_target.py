@@ -85,6 +85,12 @@ def test_every_port_of_the_settings_belongs_to_one_process(engine):
     )
 
 
+def test_the_model_server_publishes_to_this_environments_kafka(tmp_path):
+    engine = declared(tmp_path, namespace="mine", ports={"kafka": 7778})
+    given = json.loads(engine.of("File")["model-server/model-server.json"]["content"])
+    assert (given["kafka"], given["namespace"]) == ("127.0.0.1:7778", "mine")
+
+
 def test_a_moved_port_moves_everywhere(tmp_path):
     engine = declared(tmp_path, ports={"valkey": 7777})
     assert "port 7777" in engine.of("File")["valkey/valkey.conf"]["content"]

@@ -21,7 +21,7 @@ from tests.unit.runtimes.predictor.mlserver_process import environment_python, f
 ROOT = pathlib.Path(__file__).parents[5]
 ARITHMETIC = "tests.conformance.arithmetic"
 OWN = "tests.unit.infra.local.dataflow.runtimes"
-MAX_REQUEST_BYTES = 100_000
+MAX_REQUEST_BYTES = 500_000
 
 
 @dataclasses.dataclass(frozen=True)

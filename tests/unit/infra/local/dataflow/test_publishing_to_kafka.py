@@ -153,6 +153,16 @@ def test_topics_of_a_new_document_are_made(server, broker):
         server.act_on(*PIPELINES)
 
 
+def test_what_is_too_large_for_the_broker_is_counted_and_keeps_nothing_else_back(server, reader):
+    too_large = 'bellwether_records_lost_total{client="pipelines",reason="MSG_SIZE_TOO_LARGE"}'
+    rows = 130_000  # of eight bytes
+    given = {"name": "INPUT", "shape": [rows], "datatype": "FP64", "data": [1] * rows}
+    assert server.ask("wide", body(given)).status_code == 200
+    server.ask("chain2", body(), **{"x-request-id": "k4"})
+    reader.by_topic("k4", 10)
+    assert server.metric(too_large) == 4
+
+
 def test_without_a_broker_requests_are_answered_losses_counted_and_publishing_recovers(
     server, broker, reader
 ):
