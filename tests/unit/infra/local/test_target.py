@@ -9,6 +9,7 @@ import pytest
 from infra import settings
 from infra.catalogue import experiments, models, topics
 from infra.local import target, toolchain
+from runtimes.guard import watcher_settings
 
 
 class Engine(pulumi.runtime.Mocks):
@@ -115,6 +116,15 @@ def test_the_catalogue_is_declared_whole(engine):
 def test_a_model_points_to_its_content_addressed_artifact(engine):
     baseline = engine.of("SeldonObject")["baseline-predictor"]["manifest"]
     assert baseline["spec"]["storageUri"] == "file:///cache/baseline/sha256-0"
+
+
+def test_the_drift_watcher_is_given_what_its_settings_take(tmp_path):
+    engine = declared(tmp_path, ports={"valkey": 7777, "drift": 7778})
+    content = engine.of("File")["drift/drift.json"]["content"]
+    given = watcher_settings.Settings.model_validate_json(content)
+    assert given.artifact == pathlib.Path("/cache/guard/sha256-0")
+    assert (given.valkey, given.port, given.threshold) == ("127.0.0.1:7777", 7778, 0.5)
+    assert engine.of("Process")["drift"]["readiness"] == {"url": "http://127.0.0.1:7778/ready"}
 
 
 def test_a_changed_configuration_file_restarts_its_process(tmp_path):
