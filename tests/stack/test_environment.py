@@ -25,7 +25,8 @@ from tests.stack import conftest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COMPONENTS = {
-    "supervisord", "drift", "gateway", "kafka", "mesh", "model-server", "prometheus", "valkey", "valkey-exporter",
+    "supervisord", "drift", "gateway", "kafka", "mesh", "model-server", "prometheus", "valkey",
+    "valkey-exporter",
 }  # fmt: skip
 ARMS = {
     "baseline-predictor": 40,
