@@ -24,6 +24,7 @@ _SHOWN_PORT = {
     "mesh": "mesh",
     "gateway": "gateway",
     "prometheus": "prometheus",
+    "drift": "drift",
 }
 
 

@@ -58,7 +58,7 @@ class Guard(step.Step):
             contract.DRIFT_SCORE,
             "FP64",
             (1,),
-            "0..1, the share of features whose recent days drifted, 0.5 is the border; 0 if unknown",
+            "0..1, features whose recent days drifted, 0.5 is the border; 0 if unknown",
         ),
         step.Tensor(contract.ACCEPTED, "BYTES", (1,), "why a forecast is made", required=False),
         step.Tensor(contract.FALLBACK, "BYTES", (1,), "why none is made", required=False),

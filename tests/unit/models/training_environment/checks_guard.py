@@ -173,6 +173,17 @@ def test_textbook_critical_values_would_alarm_all_the_time(limits: windows.Limit
     assert (limits.critical[-1] > 1.5 * textbook).all()
 
 
+def test_what_lies_outside_of_all_history_has_drifted_whatever_the_regimes() -> None:
+    wandering = days(years=15, memory=0.9995, seed=4)
+    limits = calibration.calibrate(wandering, np.arange(len(wandering)))
+    assert (limits.critical[0] > 1.0).any()  # a month cannot be far enough
+    own = wandering.features[wandering.symbol == 0]
+    beyond = own[-200:] + (own.max(axis=0) - own[-200:].min(axis=0)) + 0.1
+    verdict = limits.judge(windows.Reference.of(own, calibration.SAMPLES).ranks(beyond))
+    assert verdict is not None
+    assert verdict.drifted.all()
+
+
 def test_a_shift_is_found_and_soon(steady: dataset.Dataset, limits: windows.Limits) -> None:
     own = steady.features[steady.symbol == 0]
     split = measure.Split("A", own[:-700], own[-700:])
