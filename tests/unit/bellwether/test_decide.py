@@ -24,7 +24,7 @@ RULE = {
 
 def answer(**changed):
     values = {
-        **dict.fromkeys(contract.DECISION_OUTPUTS, [0.5]),
+        **{name: [0.5] for name in contract.DECISION_OUTPUTS},
         "prediction_id": ["id-1"],
         "symbol": ["SPX"],
         "date": ["2018-12-31"],
