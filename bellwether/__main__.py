@@ -170,6 +170,56 @@ def predict_command(  # noqa: PLR0913  each is an option of the command
     steps.console.print(shown)
 
 
+@app.command("explain")
+def explain_command(  # noqa: PLR0913  each is an option of the command
+    symbol: typing.Annotated[str, typer.Option(help="The symbol whose forecast is explained.")],
+    model: typing.Annotated[
+        str, typer.Option(help="The predictor that forecasts.")
+    ] = "baseline-predictor",
+    method: typing.Annotated[
+        str,
+        typer.Option(
+            help="shap, permutations, integrated_gradients, lime, importances or counterfactual."
+        ),
+    ] = "shap",
+    target_volatility: typing.Annotated[
+        float | None, typer.Option(help="The border that a counterfactual crosses, such as 0.2.")
+    ] = None,
+    target: typing.Annotated[
+        str | None, typer.Option(help="What a counterfactual flips: volatility or direction.")
+    ] = None,
+    seed: typing.Annotated[int | None, typer.Option(help="Seed of what is random.")] = None,
+    data: DataOption = None,
+    save: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also draw it, into this .png or .svg file.")
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Say why the forecast from the newest data of a symbol is what it is."""
+    from bellwether import explain, predict  # noqa: PLC0415  a command loads what it uses
+
+    if save:
+        explain.check_picture(save)
+    selected = environment.Stack(stack)
+    found = explain.explain(
+        selected.endpoints().gateway,
+        predict.newest(selected, symbol, data),
+        model=model,
+        method=method,
+        target=target,
+        target_volatility=target_volatility,
+        seed=seed,
+    )
+    if save:
+        explain.draw(found, save)
+    if json_:
+        _print_json(found)
+        return
+    for table in explain.tables(found):
+        steps.console.print(table)
+
+
 @app.command()
 def train(
     data: DataOption = None,
@@ -427,7 +477,12 @@ def _child(command: list[str]) -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
-    from bellwether import features, load, predict  # noqa: PLC0415  only once something went wrong
+    from bellwether import (  # noqa: PLC0415  only once something went wrong
+        explain,
+        features,
+        load,
+        predict,
+    )
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
 
@@ -438,6 +493,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         environment.EnvironmentFailedError,
         predict.PredictionError,
         features.FeatureStoreError,
+        explain.ExplanationError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

@@ -12,7 +12,7 @@ from bellwether import steps
 from infra import paths
 from infra.local import toolchain
 
-SOURCES = ("bellwether", "infra", "loadtests", "models", "runtimes", "tests")
+SOURCES = ("bellwether", "infra", "loadtests", "models", "runtimes", "scripts", "tests")
 
 _COMMANDS = {
     "lint": (("ruff", "check", *SOURCES), ("ruff", "format", "--check", *SOURCES)),

@@ -73,7 +73,7 @@ def predict(stack: environment.Stack, request: requests.Request, target: str) ->
             "`uv run bellwether status` says what is wrong"
         ) from error
     if answer.is_error:
-        raise PredictionError(f"{target} answers {answer.status_code}: {_message(answer)}")
+        raise PredictionError(f"{target} answers {answer.status_code}: {message(answer)}")
     document = answer.json()
     outputs = {output["name"]: output["data"] for output in document["outputs"]}
     route = answer.headers["x-seldon-route"]
@@ -109,7 +109,8 @@ def _tensor(name: str, values: typing.Any) -> dict[str, typing.Any]:
     }
 
 
-def _message(answer: httpx.Response) -> str:
+def message(answer: httpx.Response) -> str:
+    """Give the reason that a refusal carries."""
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):

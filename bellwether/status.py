@@ -24,6 +24,7 @@ _SHOWN_PORT = {
     "mesh": "mesh",
     "gateway": "gateway",
     "prometheus": "prometheus",
+    "drift": "drift",
 }
 
 
@@ -145,7 +146,7 @@ def _objects(stack: environment.Stack, ports: settings.Ports) -> list[Object]:
     found = []
     try:
         with httpx.Client(timeout=5) as client:
-            for plural in ("servers", "models", "experiments"):
+            for plural in ("servers", "models", "pipelines", "experiments"):
                 listed = client.get(f"{root}/{plural}").raise_for_status().json()
                 found += [_object(item) for item in listed["items"]]
     except httpx.HTTPError:
@@ -162,6 +163,8 @@ def _object(item: dict[str, typing.Any]) -> Object:
         detail = (ready or {}).get("message") or "not looked at yet"
     elif item["kind"] == "Experiment":
         detail = ", ".join(f"{c['name']} {c['weight']}" for c in item["spec"]["candidates"])
+    elif item["kind"] == "Pipeline":
+        detail = f"{len(item['spec']['steps'])} steps"
     elif item["kind"] == "Model":
         detail = item["spec"]["storageUri"].rpartition("/")[2][:19]
     return Object(kind=item["kind"], name=item["metadata"]["name"], ready=is_ready, detail=detail)

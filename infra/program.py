@@ -5,14 +5,14 @@ from pulumi.runtime import config
 
 from bellwether import training
 from infra import paths, settings
-from infra.local import target, toolchain
+from infra.local import manifests, target, toolchain
 
 
 def run() -> None:
     """Register what the selected stack declares.
 
     Raises:
-        settings.SettingsError: the stack's configuration is wrong.
+        settings.SettingsError: the stack's configuration is wrong, or one of its `manifests`.
         toolchain.MissingToolError: a program or a trained model is missing.
 
     """
@@ -23,6 +23,7 @@ def run() -> None:
 
 def local(stack: settings.Settings) -> target.Local:
     """Find everything that the local target needs beside its settings; see `run` for the errors."""
+    given = manifests.read(stack.manifests)
     states = training.states(stack.data, stack.seed)
     artifacts = {name: folder for name, folder in states.items() if folder is not None}
     if stale := sorted(set(states) - set(artifacts)):
@@ -30,4 +31,4 @@ def local(stack: settings.Settings) -> target.Local:
             f"to be trained first, as their code or data is new: {', '.join(stale)}; "
             "`make up` (or `uv run bellwether train`) does it"
         )
-    return target.Local(stack, paths.home(), toolchain.Toolchain.locate(), artifacts)
+    return target.Local(stack, paths.home(), toolchain.Toolchain.locate(), artifacts, given)

@@ -25,6 +25,11 @@ Flag = Annotated[bool, pydantic.Strict()]
 Int32 = Annotated[int, pydantic.Strict(), pydantic.Field(ge=-(2**31), le=INT32_MAX)]
 Count = Annotated[int, pydantic.Strict(), pydantic.Field(ge=0, le=INT32_MAX)]
 Percent = Annotated[int, pydantic.Strict(), pydantic.Field(ge=0, le=100)]
+Reference = Annotated[
+    str, pydantic.BeforeValidator(lambda given: "" if given is None else given), pydantic.Strict()
+]
+"""What a pipeline's part refers to. An item that YAML leaves empty is an empty text, as in Seldon."""
+
 QuantityText = Annotated[
     str,
     pydantic.Strict(),
@@ -181,10 +186,10 @@ class PipelineStep(Part):
     """
 
     name: Text
-    inputs: tuple[Text, ...] | None = None
+    inputs: tuple[Reference, ...] | None = None
     inputs_join_type: Join | None = None
     tensor_map: dict[Text, Text] | None = None
-    triggers: tuple[Text, ...] | None = None
+    triggers: tuple[Reference, ...] | None = None
     triggers_join_type: Join | None = None
     join_window_ms: Count | None = None
     batch: PipelineBatch | None = None
@@ -193,8 +198,8 @@ class PipelineStep(Part):
 class PipelineInput(Part):
     """Other pipelines, or steps of them, whose data starts this one."""
 
-    external_inputs: tuple[Text, ...] | None = None
-    external_triggers: tuple[Text, ...] | None = None
+    external_inputs: tuple[Reference, ...] | None = None
+    external_triggers: tuple[Reference, ...] | None = None
     join_type: Join | None = None
     triggers_join_type: Join | None = None
     join_window_ms: Count | None = None
@@ -204,7 +209,7 @@ class PipelineInput(Part):
 class PipelineOutput(Part):
     """The steps that a caller is answered from."""
 
-    steps: tuple[Text, ...] | None = None
+    steps: tuple[Reference, ...] | None = None
     steps_join: Join | None = None
     join_window_ms: Count | None = None
     tensor_map: dict[Text, Text] | None = None

@@ -47,6 +47,7 @@ class Ports(_Frozen):
     valkey: Port = pydantic.Field(6379, description="Valkey")
     valkey_metrics: Port = pydantic.Field(9121, description="Valkey's metrics")
     prometheus: Port = pydantic.Field(9090, description="Prometheus")
+    drift: Port = pydantic.Field(9041, description="the drift watcher's metrics and readiness")
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> typing.Self:
@@ -85,6 +86,17 @@ class Settings(_Frozen):
     def _absolute(cls, data: pathlib.Path | None) -> pathlib.Path | None:
         """Relative paths begin at the checkout, wherever a command runs."""
         return None if data is None else paths.ROOT / data.expanduser()
+
+    manifests: tuple[pathlib.Path, ...] = pydantic.Field(
+        (),
+        description="files, or folders of YAML files, with Seldon objects to serve as they are "
+        "beside the catalogue (relative to the checkout)",
+    )
+
+    @pydantic.field_validator("manifests")
+    @classmethod
+    def _all_absolute(cls, manifests: tuple[pathlib.Path, ...]) -> tuple[pathlib.Path, ...]:
+        return tuple(paths.ROOT / each.expanduser() for each in manifests)
 
     seed: int = pydantic.Field(1, ge=0, le=2**31 - 1, description="seed of every training")
     max_request_bytes: int = pydantic.Field(

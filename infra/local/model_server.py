@@ -6,7 +6,9 @@ see `infra.local.mesh.settings.ModelServerSettings`.
 - The header `seldon-internal-model` says which model a request is for, whatever its path says.
 - A model's failure is told as MLServer's worker processes tell it: `builtins.ValueError: …`.
 - A model that cannot be loaded is told with its reason, and does not stop the others.
-- Nothing but models and health is reachable through the gateway.
+- Nothing but models, pipelines and health is reachable through the gateway.
+- Pipelines are executed here, see `infra.local.dataflow`. What the mesh tells about them is read
+  at the start, and on `POST /mesh/dataflow`.
 """
 
 import asyncio
@@ -15,15 +17,20 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fastapi
+import pydantic
 import uvicorn
 import uvloop
 from grpc import StatusCode, aio
+from mlserver import context as model_context
 from mlserver.batching import load_batching
-from mlserver.errors import MLServerError
+from mlserver.errors import MLServerError, ModelNotReady
 from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from mlserver.grpc.interceptors import PromServerInterceptor
 from mlserver.grpc.model_repository import ModelRepositoryServicer
@@ -39,10 +46,18 @@ from mlserver.repository.repository import ModelRepository
 from mlserver.rest import RESTServer
 from mlserver.settings import ModelSettings, Settings
 
-from infra.local.mesh import envoy
+from infra.local.dataflow import metrics as pipeline_metrics
+from infra.local.dataflow.broker import TopicKeeper
+from infra.local.dataflow.executor import Executor
+from infra.local.dataflow.outbox import CLIENT, Outbox
+from infra.local.dataflow.rest import RestPipelines
+from infra.local.dataflow.rpc import RpcPipelines
+from infra.local.dataflow.serving import SUFFIX, Models, Pipelines
+from infra.local.mesh import dataflow, envoy
 from infra.local.mesh import settings as mesh_settings
 from infra.local.mesh.artifacts import SETTINGS_FILE
 from infra.local.mesh.gateway_requests import GatewayRequests
+from runtimes.contract import publishing
 from runtimes.predictor import client_errors
 
 logger = logging.getLogger(__name__)
@@ -50,6 +65,12 @@ logger = logging.getLogger(__name__)
 ARGUMENTS = 2
 GRACE_SECONDS = 5
 """How long requests may take to finish when the server is told to stop."""
+
+DRAIN_SECONDS = 60.0
+"""How long a drain waits where the caller says nothing."""
+
+MAX_COUNTED = 10_000
+"""How many models' metrics are kept at hand."""
 
 Listing = list[ModelSettings]
 
@@ -79,14 +100,14 @@ class Repository(ModelRepository):  # type: ignore[misc] # MLServer is not typed
         found = []
         for path in sorted(self._root.glob(f"*/{SETTINGS_FILE}")):
             try:
-                found.append(_model_settings(path))
+                found.append(model_settings(path))
             except Exception:  # one model's settings must not hide the others
                 logger.exception("%s cannot be read", path)
         return found
 
     async def find(self, name: str) -> Listing:
         """Read the settings of one model."""
-        return [_model_settings(self._root / name / SETTINGS_FILE)]
+        return [model_settings(self._root / name / SETTINGS_FILE)]
 
 
 class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
@@ -95,6 +116,7 @@ class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
     def __init__(self, settings: Settings, registry: MultiModelRegistry) -> None:
         super().__init__(settings=settings, model_registry=registry)
         self.loaded_repository = False
+        self._counts: dict[tuple[str, str | None], tuple[Any, Any, Any]] = {}
 
     async def ready(self) -> bool:
         """Say whether what lay in the repository at the start has been loaded.
@@ -103,15 +125,77 @@ class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
         """
         return self.loaded_repository
 
-    @contextlib.asynccontextmanager
-    async def _infer_contextmanager(
-        self, name: str, version: str | None = None
-    ) -> AsyncIterator[MLModel]:
-        async with super()._infer_contextmanager(name, version) as model:
-            try:
-                yield model
-            except Exception as error:
-                raise WorkerError(error) from error
+    def counts(self, name: str, version: str | None) -> tuple[Any, Any, Any]:
+        """Give MLServer's own metrics of a model: durations, failures, successes."""
+        found = self._counts.get((name, version))
+        if found is None:
+            labels = {"model": name, "version": version}
+            found = (
+                self._ModelInferRequestDuration.labels(**labels),
+                self._ModelInferRequestFailure.labels(**labels),
+                self._ModelInferRequestSuccess.labels(**labels),
+            )
+            if len(self._counts) >= MAX_COUNTED:  # a caller can ask for any name
+                self._counts.clear()
+            self._counts[name, version] = found
+        return found
+
+    async def model(self, name: str, version: str | None) -> MLModel:
+        """Give a model that can answer. Raises MLServer's errors."""
+        model = await self._model_registry.get_model(name, version)
+        if not model.ready:
+            raise ModelNotReady(name, version)
+        return model
+
+    def _infer_contextmanager(self, name: str, version: str | None = None) -> "_Inference":
+        return _Inference(self, name, version)
+
+
+class _Inference:
+    """What MLServer does around a call of a model, in a third of its time.
+
+    MLServer nests two generators and looks three metrics up by their labels for each call;
+    a pipeline makes eight calls a request.
+    """
+
+    def __init__(self, plane: Plane, name: str, version: str | None) -> None:
+        self._plane = plane
+        self._name = name
+        self._version = version
+
+    async def __aenter__(self) -> MLModel:
+        self._began = time.perf_counter()
+        self._duration, self._failures, self._successes = self._plane.counts(
+            self._name, self._version
+        )
+        try:
+            model = await self._plane.model(self._name, self._version)
+        except Exception:
+            self._duration.observe(time.perf_counter() - self._began)
+            self._failures.inc()
+            raise
+        settings = model.settings
+        self._tokens = (
+            model_context.model_name_var.set(settings.name),
+            model_context.model_version_var.set(settings.version or ""),
+        )
+        return model
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        del kind, traceback
+        model_context.model_name_var.reset(self._tokens[0])
+        model_context.model_version_var.reset(self._tokens[1])
+        self._duration.observe(time.perf_counter() - self._began)
+        if error is None:
+            self._successes.inc()
+        elif isinstance(error, Exception):
+            self._failures.inc()
+            raise WorkerError(error) from error
 
 
 class Handlers(ModelRepositoryHandlers):  # type: ignore[misc] # MLServer is not typed
@@ -148,10 +232,11 @@ class Rest(RESTServer):  # type: ignore[misc] # MLServer is not typed
         settings: Settings,
         plane: Plane,
         handlers: Handlers,
+        pipelines: Pipelines,
     ) -> None:
         super().__init__(settings, plane, handlers)
         self._own = own
-        app = GatewayRequests(self._app, own.max_request_bytes)
+        app = GatewayRequests(self._app, own.max_request_bytes, RestPipelines(pipelines))
         self._servers = (
             self._configured(app, host=settings.host, port=settings.http_port),
             self._configured(app, uds=str(own.socket), lifespan="off"),
@@ -163,6 +248,10 @@ class Rest(RESTServer):  # type: ignore[misc] # MLServer is not typed
         async with asyncio.TaskGroup() as group:
             for server in self._servers:
                 group.create_task(server.serve())
+
+    def route(self, path: str, answer: Callable[..., Any]) -> None:
+        """Answer `POST path`, for this machine only: the gateway does not lead there."""
+        self._app.add_api_route(path, answer, methods=["POST"])
 
     async def stop(self, sig: int | None = None) -> None:
         """Finish what is running, and stop."""
@@ -202,9 +291,15 @@ class Metrics(MetricsServer):  # type: ignore[misc] # MLServer is not typed
 class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
     """gRPC inference: the model that the gateway names, and the request's id in the trailers."""
 
+    def __init__(self, plane: Plane, handlers: Handlers, pipelines: RpcPipelines) -> None:
+        super().__init__(plane, handlers)
+        self._pipelines = pipelines
+
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Answer one inference request."""
         internal = _begin(context)
+        if internal.endswith(SUFFIX):
+            return await self._pipelines.infer(internal, request, context)
         if internal:
             request.model_name, request.model_version = internal, ""
         return await super().ModelInfer(request, context)
@@ -214,6 +309,10 @@ class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
     ) -> AsyncIterator[Any]:
         """Answer a stream of inference requests."""
         internal = _begin(context)
+        if internal.endswith(SUFFIX):
+            await context.abort(
+                StatusCode.UNIMPLEMENTED, "pipelines take single requests: call ModelInfer"
+            )
 
         async def renamed() -> AsyncIterator[Any]:
             async for request in requests_stream:
@@ -227,6 +326,8 @@ class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Describe a model."""
         internal = _begin(context)
+        if internal.endswith(SUFFIX):
+            return await self._pipelines.metadata(internal, context)
         if internal:
             request.name, request.version = internal, ""
         return await super().ModelMetadata(request, context)
@@ -234,6 +335,8 @@ class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Say whether a model can answer."""
         internal = _begin(context)
+        if internal.endswith(SUFFIX):
+            return await self._pipelines.ready(internal)
         if internal:
             request.name, request.version = internal, ""
         try:
@@ -269,7 +372,9 @@ class Servicer(InferenceServicer):  # type: ignore[misc] # MLServer is not typed
 class Grpc:
     """MLServer's gRPC services."""
 
-    def __init__(self, settings: Settings, plane: Plane, handlers: Handlers) -> None:
+    def __init__(
+        self, settings: Settings, plane: Plane, handlers: Handlers, pipelines: Pipelines
+    ) -> None:
         limit = settings.grpc_max_message_length
         self._server = aio.server(
             interceptors=[PromServerInterceptor(enable_handling_time_histogram=True)],
@@ -278,7 +383,8 @@ class Grpc:
                 ("grpc.max_receive_message_length", limit),
             ],
         )
-        add_GRPCInferenceServiceServicer_to_server(Servicer(plane, handlers), self._server)
+        servicer = Servicer(plane, handlers, RpcPipelines(pipelines))
+        add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         add_ModelRepositoryServiceServicer_to_server(
             ModelRepositoryServicer(handlers), self._server
         )
@@ -323,8 +429,19 @@ class ModelServer:
         )
         self._plane = Plane(self._settings, registry)
         self._handlers = Handlers(repository=self._repository, model_registry=registry)
-        self._rest = Rest(own, self._settings, self._plane, self._handlers)
-        self._grpc = Grpc(self._settings, self._plane, self._handlers)
+        self._publisher, self._outbox, self._topics = _publishing(own)
+        self._executor = Executor(
+            Models(self._plane),
+            own.namespace,
+            pipeline_metrics,
+            self._outbox.take if self._outbox is not None else None,
+        )
+        pipelines = Pipelines(self._executor, self._plane)
+        self._document = dataflow.path_of(own.repository)
+        self._rest = Rest(own, self._settings, self._plane, self._handlers, pipelines)
+        self._rest.route(dataflow.RELOAD_PATH, self._reload)
+        self._rest.route(dataflow.DRAIN_PATH + "/{internal_name}", self._drain)
+        self._grpc = Grpc(self._settings, self._plane, self._handlers, pipelines)
         self._metrics = Metrics(self._settings)
 
     async def serve(self) -> None:
@@ -332,17 +449,66 @@ class ModelServer:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
             loop.add_signal_handler(number, lambda: loop.create_task(self.stop()))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._rest.start())
-            group.create_task(self._grpc.start())
-            group.create_task(self._metrics.start())
-            group.create_task(self._load_repository())
+        try:
+            self._act_on_document()
+        except (OSError, ValueError):
+            # The mesh writes another and says so; models are served all the same.
+            logger.exception("%s cannot be acted on", self._document)
+        keeper = asyncio.create_task(self._topics.keep()) if self._topics is not None else None
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._rest.start())
+                group.create_task(self._grpc.start())
+                group.create_task(self._metrics.start())
+                group.create_task(self._load_repository())
+        finally:
+            if keeper is not None:
+                keeper.cancel()
+            if self._outbox is not None and self._publisher is not None:
+                self._outbox.empty()
+                left = await asyncio.to_thread(self._publisher.close)
+                logger.info("%d records of pipelines were not published", left)
 
     async def stop(self) -> None:
         """Finish what is running, and stop."""
         await self._grpc.stop()
         await self._rest.stop()
         await self._metrics.stop()
+
+    def _act_on_document(self) -> dataflow.Document:
+        """Execute what the mesh has written. Raises `OSError`, `ValueError`."""
+        try:
+            content = self._document.read_bytes()
+        except FileNotFoundError:
+            document = dataflow.Document()
+        else:
+            document = dataflow.Document.model_validate_json(content)
+        self._executor.act_on(document)
+        if self._topics is not None:
+            self._topics.want(self._executor.topics())
+        return document
+
+    async def _reload(self) -> fastapi.Response:
+        """Act on the document as it is now; answered once it acts."""
+        try:
+            document = self._act_on_document()
+        except pydantic.ValidationError as error:
+            lines = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            return _told(422, {"error": f"{self._document}: {'; '.join(lines)}"})
+        except (OSError, ValueError) as error:
+            return _told(422, {"error": f"{self._document}: {error}"})
+        return _told(200, {"pipelines": [each.name for each in document.pipelines]})
+
+    async def _drain(self, internal_name: str, timeout: float = DRAIN_SECONDS) -> fastapi.Response:  # noqa: ASYNC109 - a query parameter of that name
+        """Answer when no call of a pipeline is at a model version, or after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._executor.drained(internal_name)
+        except TimeoutError:
+            count = self._executor.at(internal_name)
+            error = f"{count} calls of pipelines are still at {internal_name} after {timeout:g} s"
+            return _told(504, {"error": error, "calls": count})
+        return _told(200, {"calls": 0})
 
     async def _load_repository(self) -> None:
         for settings in await self._repository.list():
@@ -364,7 +530,20 @@ class ModelServer:
         return new
 
 
-def _model_settings(path: Path) -> ModelSettings:
+def _publishing(
+    own: mesh_settings.ModelServerSettings,
+) -> tuple[publishing.Publisher | None, Outbox | None, TopicKeeper | None]:
+    if own.kafka is None:
+        return None, None, None
+    publisher = publishing.Publisher(own.kafka, CLIENT)
+    return publisher, Outbox(publisher), TopicKeeper(own.kafka, own.kafka_partitions)
+
+
+def _told(status: int, content: dict[str, Any]) -> fastapi.Response:
+    return fastapi.responses.JSONResponse(content, status)
+
+
+def model_settings(path: Path) -> ModelSettings:
     """Read a model's settings as the mesh wrote them.
 
     Code that lies beside the artifact is imported from there, as MLServer does,

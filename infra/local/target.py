@@ -10,11 +10,15 @@ import pulumi
 
 from infra import paths, seldon, settings
 from infra.catalogue import experiments, models, pipelines, servers, topics
-from infra.local import kafka, prometheus, resources, toolchain
-from infra.local.mesh import envoy
+from infra.local import kafka, manifests, prometheus, resources, toolchain
+from infra.local.mesh import envoy, validation
+from infra.local.mesh import pipelines as pipeline_rules
 from infra.local.mesh import settings as mesh_settings
 
-_MODEL_SERVER_IMPORTS = ("artifacts", "envoy", "gateway_requests", "settings")
+_DRIFT_TOPICS = ("feature-monitoring", "drift")
+"""What the drift watcher reads, and what it writes."""
+
+_MODEL_SERVER_IMPORTS = ("artifacts", "dataflow", "envoy", "gateway_requests", "settings")
 """Modules of the mesh that the model server runs as well."""
 
 
@@ -27,6 +31,8 @@ class Local:
     toolchain: toolchain.Toolchain
     artifacts: collections.abc.Mapping[str, pathlib.Path]
     """Folder under `models/` -> its trained artifact."""
+    given: tuple[manifests.Given, ...] = ()
+    """Objects of the setting `manifests`, each after its sources."""
 
     @property
     def mesh_endpoint(self) -> str:
@@ -49,7 +55,8 @@ def declare(local: Local) -> None:
     gateway = _serving(local, after)
     _prometheus(local, after)
     declared_topics = _topics(local, broker)
-    stream = _feature_stream(local, [valkey, *declared_topics])
+    stream = _feature_stream(local, [valkey, *declared_topics.values()])
+    _drift(local, [declared_topics[topic] for topic in _DRIFT_TOPICS])
     _objects(local, gateway, stream)
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
@@ -181,6 +188,8 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         repository=mesh.repository,
         ports=given,
         max_request_bytes=local.settings.max_request_bytes,
+        namespace=local.settings.namespace,
+        kafka=f"127.0.0.1:{ports.kafka}",
     )
     python = str(local.toolchain.serving_python)
     environment = {"PYTHONPATH": str(paths.ROOT)}
@@ -200,6 +209,7 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         triggers={
             "code": _code(
                 "runtimes",
+                "infra/local/dataflow",
                 "infra/local/model_server.py",
                 *(f"infra/local/mesh/{part}.py" for part in _MODEL_SERVER_IMPORTS),
             )
@@ -249,9 +259,39 @@ def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
     )
 
 
-def _topics(local: Local, broker: resources.Process) -> list[resources.Topic]:
-    return [
-        resources.Topic(
+def _drift(local: Local, after: list[resources.Topic]) -> None:
+    """The drift watcher; it waits for Valkey by itself."""
+    ports = local.settings.ports
+    configuration = local.home / "drift" / "drift.json"
+    parameters = dict(models.GUARD.parameters)
+    given = {
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "valkey": f"127.0.0.1:{ports.valkey}",
+        "artifact": str(local.artifacts[models.GUARD.artifact]),
+        "port": ports.drift,
+        "threshold": float(parameters["drift_threshold"]),
+    }
+    _process(
+        local,
+        "drift",
+        command=[
+            str(local.toolchain.serving_python),
+            "-m",
+            "runtimes.guard.drift",
+            str(configuration),
+        ],
+        files={configuration: json.dumps(given, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("drift"),
+        readiness={"url": f"http://127.0.0.1:{ports.drift}/ready"},
+        triggers={"code": _code("runtimes/contract", "runtimes/guard")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def _topics(local: Local, broker: resources.Process) -> dict[str, resources.Topic]:
+    return {
+        topic.name: resources.Topic(
             topic.name,
             bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
             partitions=topic.partitions,
@@ -259,27 +299,47 @@ def _topics(local: Local, broker: resources.Process) -> list[resources.Topic]:
             opts=pulumi.ResourceOptions(depends_on=[broker]),
         )
         for topic in topics.TOPICS
-    ]
+    }
 
 
 def _objects(local: Local, gateway: resources.Process, stream: resources.Process) -> None:
-    """Servers first, then models, then the experiments and pipelines over them."""
-    declared_servers = [_object(local, server, [gateway]) for server in servers.SERVERS]
-    declared_models = {
-        model.name: _object(
-            local,
-            _model(local, model),
-            # The stream applies the registry that a model with this connection reads.
-            [*declared_servers, *([stream] if "registry" in model.connections else [])],
-        )
-        for model in (*models.MODELS, *models.STEPS)
-    }
-    for pipeline in pipelines.PIPELINES:
-        steps = [declared_models[step.name] for step in pipeline.spec.steps]
-        _object(local, pipeline, steps)
-    for experiment in experiments.EXPERIMENTS:
-        arms = [declared_models[candidate.name] for candidate in experiment.spec.candidates]
-        _object(local, experiment, arms)
+    """Servers first, then models, then pipelines over them, then experiments over both."""
+    catalogue: list[seldon.Object] = [
+        *servers.SERVERS,
+        *(_model(local, model) for model in (*models.MODELS, *models.STEPS)),
+        *pipelines.PIPELINES,
+        *experiments.EXPERIMENTS,
+    ]
+    # The stream applies the registry that a model with this connection reads.
+    reading = {each.name for each in models.STEPS if "registry" in each.connections}
+    declared: dict[tuple[str, str], resources.SeldonObject] = {}
+    wanted = [(each, each.metadata.name) for each in catalogue]
+    # Kinds share their names' space in Pulumi: the kind sets an object from elsewhere apart.
+    wanted += [(each.object, f"{each.kind.lower()}/{each.name}") for each in local.given]
+    for kind in (seldon.Server, seldon.Model, seldon.Pipeline, seldon.Experiment):
+        for thing, title in wanted:
+            if isinstance(thing, kind):
+                after = [declared[each] for each in _sources(thing) if each in declared]
+                if isinstance(thing, seldon.Model):
+                    after = [each for (of, _), each in declared.items() if of == "Server"]
+                first = [stream] if thing.metadata.name in reading else []
+                declared[(thing.kind, thing.metadata.name)] = _object(
+                    local, thing, title, [gateway, *first, *after]
+                )
+
+
+def _sources(thing: seldon.Object) -> list[tuple[str, str]]:
+    """Name what has to be there before an object can be ready: kind and name."""
+    if isinstance(thing, seldon.Pipeline):
+        return [
+            *(("Model", step.name) for step in thing.spec.steps),
+            *(("Pipeline", feeder) for feeder in pipeline_rules.feeders(thing)),
+        ]
+    if isinstance(thing, seldon.Experiment):
+        kind = "Pipeline" if validation.splits_pipelines(thing) else "Model"
+        mirrored = [thing.spec.mirror.name] if thing.spec.mirror is not None else []
+        return [(kind, each) for each in (*(c.name for c in thing.spec.candidates), *mirrored)]
+    return []
 
 
 def _connections(local: Local) -> dict[models.Connection, str]:
@@ -308,12 +368,13 @@ def _model(local: Local, model: models.ServedModel) -> seldon.Model:
 def _object(
     local: Local,
     thing: seldon.Object,
+    title: str,
     after: collections.abc.Sequence[pulumi.Resource],
 ) -> resources.SeldonObject:
     manifest = seldon.manifest(thing)
     manifest["metadata"]["namespace"] = local.settings.namespace
     return resources.SeldonObject(
-        manifest["metadata"]["name"],
+        title,
         endpoint=local.mesh_endpoint,
         manifest=manifest,
         opts=pulumi.ResourceOptions(depends_on=list(after)),

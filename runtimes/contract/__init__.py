@@ -20,7 +20,7 @@ The steps of the prediction pipeline add, for one request of one symbol:
 | `quality_score` | enrichment | [1]   | FP64     | 0..1, share that is there, fresh and sane |
 | `quality`       | enrichment | [1]   | BYTES    | JSON: what is missing, stale, out of range or not finite |
 | `anomaly_score` | guard      | [1]   | FP64     | 0..1, 0.5 is the border of what is usual |
-| `drift_score`   | guard      | [1]   | FP64     | 0..1, share of features whose recent window has drifted |
+| `drift_score`   | guard      | [1]   | FP64     | 0..1, drift of the recent days; 0.5 is the border |
 | `accepted`      | guard      | [1]   | BYTES    | a reason; there exactly when `fallback` is not |
 | `fallback`      | guard      | [1]   | BYTES    | a reason; there exactly when `accepted` is not |
 | `regime`        | router     | [1]   | BYTES    | the market's regime |
@@ -86,7 +86,8 @@ DECISION_OUTPUTS = (
 
 `prediction` [1] FP64 is the forecast volatility, annualised; `confidence` [1] FP64 is 0..1,
 calibrated; `position` [1] FP64 is a share of wealth, after the rules; `rules` [1] BYTES is JSON,
-each rule that fired with its reason; `prediction_id` [1] BYTES is the request's id.
+each rule that fired with its reason; `prediction_id` [1] BYTES is the request's id;
+`model` [1, 3] BYTES is the forecast's, given on.
 """
 
 TRADING_DAYS = 252

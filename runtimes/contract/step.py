@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import difflib
 import logging
+import math
 import pathlib
 import re
 import time
@@ -36,6 +37,9 @@ SECONDS = prometheus_client.Histogram(
 )
 
 logger = logging.getLogger("mlserver.bellwether.step")
+
+TEXT = types.Parameters(content_type="str")
+"""Of a BYTES tensor: without it Seldon's gateway answers base64 over REST."""
 
 _VERSIONED = re.compile(r"(?P<model>.+)_\d+")
 _NUMBERS = frozenset({"FP32", "FP64"})
@@ -150,12 +154,18 @@ class Step(MLModel):  # type: ignore[misc]  # MLServer carries no types
         tensor = self._gives[name]
         if isinstance(value, list):
             # A text tensor's trailing sizes are given by its signature.
-            width = max(1, int(np.prod(tensor.shape[1:])))
+            width = max(1, math.prod(tensor.shape[1:]))
             shape = [len(value) // width, *tensor.shape[1:]]
             data: list[Any] = value
         else:
             shape, data = list(value.shape), value.ravel().tolist()
-        return types.ResponseOutput(name=name, shape=shape, datatype=tensor.datatype, data=data)
+        return types.ResponseOutput(
+            name=name,
+            shape=shape,
+            datatype=tensor.datatype,
+            data=data,
+            parameters=TEXT if tensor.datatype == "BYTES" else None,
+        )
 
     def _read_settings(self) -> Settings:
         parameters = self.settings.parameters
@@ -220,10 +230,9 @@ def _texts(name: str, data: Any, shape: tuple[int, ...]) -> list[str]:
     items = [data] if isinstance(data, str | bytes) else list(data)
     while items and isinstance(items[0], list):
         items = [each for row in items for each in row]
-    if len(items) != int(np.prod(shape)):
+    if len(items) != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {name!r}: shape {list(shape)} holds {int(np.prod(shape))} texts, "
-            f"got {len(items)}"
+            f"tensor {name!r}: shape {list(shape)} holds {math.prod(shape)} texts, got {len(items)}"
         )
     try:
         return [each.decode() if isinstance(each, bytes) else _text(name, each) for each in items]
@@ -242,9 +251,9 @@ def _numbers(name: str, data: Any, shape: tuple[int, ...], expected: Tensor) -> 
         values = np.array(data, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"tensor {name!r}: expected numbers: {error}") from error
-    if values.size != int(np.prod(shape)):
+    if values.size != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {name!r}: shape {list(shape)} holds {int(np.prod(shape))} values, "
+            f"tensor {name!r}: shape {list(shape)} holds {math.prod(shape)} values, "
             f"got {values.size}; make shape and data agree"
         )
     values = values.reshape(shape[: len(expected.shape)])

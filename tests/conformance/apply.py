@@ -13,7 +13,7 @@ from tests.conformance.environment import Environment, eventually
 
 JsonObject = dict[str, Any]
 
-_PENDING = {"ModelProgressing", "RoutesPending"}
+_PENDING = {"ModelProgressing", "RoutesPending", "PipelineCreating"}
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,8 @@ class KubectlApplier:
 
         ready = eventually(settled, f"{name} is settled", 120, pause=0.5)
         said = ready.get("message") or ready.get("reason") or ""
-        return Outcome(
-            accepted=ready["status"] == "True" or "no live replica" in said, message=said
-        )
+        incomplete = any(each in said for each in ("no live replica", "models are not available"))
+        return Outcome(accepted=ready["status"] == "True" or incomplete, message=said)
 
     def delete(self, plural: str, name: str) -> Outcome:
         try:
@@ -151,15 +150,24 @@ def experiment(
     candidates: Iterable[tuple[str, int]],
     default: str | None = None,
     mirror: tuple[str, int] | None = None,
+    resource_type: str | None = None,
 ) -> JsonObject:
     """Write an experiment's manifest."""
     listed = [{"name": each, "weight": weight} for each, weight in candidates]
     spec: JsonObject = {"candidates": listed}
+    if resource_type is not None:
+        spec["resourceType"] = resource_type
     if default is not None:
         spec["default"] = default
     if mirror is not None:
         spec["mirror"] = {"name": mirror[0], "percent": mirror[1]}
     return _manifest("Experiment", name, spec)
+
+
+def pipeline(name: str, steps: Iterable[JsonObject | str], **spec: Any) -> JsonObject:
+    """Write a pipeline's manifest; a step that is only a name is one without inputs."""
+    listed = [{"name": each} if isinstance(each, str) else each for each in steps]
+    return _manifest("Pipeline", name, {"steps": listed, **spec})
 
 
 def _manifest(kind: str, name: str, spec: JsonObject) -> JsonObject:

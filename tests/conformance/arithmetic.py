@@ -46,6 +46,72 @@ class Arithmetic(_Counted):
         return InferenceResponse(model_name=self.name, model_version=self.version, outputs=[output])
 
 
+class Router(_Counted):
+    """Emits INPUT as the one tensor that CHOICE names: OUTPUT0, OUTPUT1, …"""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        self.calls += 1
+        inputs = {each.name: NumpyCodec.decode_input(each) for each in payload.inputs}
+        choice = int(inputs["CHOICE"].reshape(-1)[0])
+        return _answer(self, **{f"OUTPUT{choice}": inputs["INPUT"]})
+
+
+class Sum(_Counted):
+    """Adds all tensors up, after `delay` seconds: OUTPUT, and how many there were: COUNT."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        self.calls += 1
+        await asyncio.sleep(float(self.settings.parameters.extra.get("delay", 0)))
+        arrays = [NumpyCodec.decode_input(each).astype(np.float32) for each in payload.inputs]
+        total = np.sum([each.reshape(-1) for each in arrays], axis=0, dtype=np.float32)
+        if self.settings.parameters.extra.get("counts"):
+            return _answer(self, OUTPUT=total, COUNT=np.array([len(arrays)], np.float32))
+        return _answer(self, OUTPUT=total)
+
+
+class Choice(_Counted):
+    """Emits `choice` if INPUT's first value is `wanted`, and `other` if it is not."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        self.calls += 1
+        value = float(NumpyCodec.decode_input(payload.inputs[0]).reshape(-1)[0])
+        chosen = value == float(self.settings.parameters.extra["wanted"])
+        return _answer(self, **{"choice" if chosen else "other": np.array([1], np.float32)})
+
+
+class Pair(_Counted):
+    """Takes INPUT0 and INPUT1, gives OUTPUT0, their sum, and OUTPUT1, their difference."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        self.calls += 1
+        inputs = {each.name: NumpyCodec.decode_input(each) for each in payload.inputs}
+        missing = {"INPUT0", "INPUT1"} - set(inputs)
+        if missing:
+            raise InferenceError(f"tensors {sorted(missing)} missing, got {list(inputs)}")
+        first, second = (inputs[f"INPUT{at}"].astype(np.float32).reshape(-1) for at in (0, 1))
+        return _answer(self, OUTPUT0=first + second, OUTPUT1=first - second)
+
+
+class Seen(_Counted):
+    """Answers which call this is, and how many rows INPUT has: OUTPUT [rows, 2]."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        self.calls += 1
+        (values,) = (NumpyCodec.decode_input(each) for each in payload.inputs)
+        rows = np.full((len(values), 2), (self.calls, len(values)), np.float32)
+        return _answer(self, OUTPUT=rows)
+
+
+class Guard(Arithmetic):
+    """Refuses values above `most`, and passes on all others."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        values = NumpyCodec.decode_input(payload.inputs[0])
+        if float(values.max()) > float(self.settings.parameters.extra["most"]):
+            raise InferenceError(f"outlier: {values.max():g}")
+        return await super().predict(payload)
+
+
 class Streaming(Arithmetic):
     """Answers a stream of requests one by one."""
 
@@ -96,3 +162,11 @@ class Deadly(MLModel):  # type: ignore[misc] # MLServer is not typed
 
     async def load(self) -> bool:
         os._exit(139)
+
+
+def _answer(model: MLModel, **tensors: np.ndarray) -> InferenceResponse:
+    return InferenceResponse(
+        model_name=model.name,
+        model_version=model.version,
+        outputs=[NumpyCodec.encode_output(name, values) for name, values in tensors.items()],
+    )

@@ -14,6 +14,15 @@ Different as well, where nothing was recorded, each with a test beside it:
 - Back at the spec that still serves after a failed one, nothing is loaded; Seldon loads it again.
 - A model that is removed altogether begins at version 1 again; Seldon counts on.
 - Names that are not found are told over gRPC too, in the message of UNIMPLEMENTED.
+- A pipeline that changes in place answers all the time, first as before and then as changed;
+  Seldon may answer 503 until it is removed and loaded again.
+- A model that a pipeline uses, and a pipeline that an experiment or another pipeline uses,
+  can neither be removed nor changed into what cannot be loaded.
+- `allowCycles` is refused, and so are pipelines that feed each other through `externalInputs`;
+  on Seldon the data of such pipelines goes round for ever.
+- A trigger of a step that does not exist is refused; Seldon's scheduler falls over it.
+- `output.tensorMap` acts; Seldon's operator loses it on its way to the scheduler.
+- A step whose model is an experiment's default is split, but not mirrored.
 """
 
 import re
@@ -45,7 +54,7 @@ class Difference:
 
 
 _SAYS_WHAT_AND_WHERE = (
-    r'\{"asked":\{.*"path":".*"error":".+","list":\{.*/experiments".*/models"\}\}\n'
+    r'\{"asked":\{.*"path":".*"error":".+","list":\{.*/experiments".*/models".*/pipelines"\}\}\n'
 )
 _BARE_404 = (
     "Seldon's 404 has an empty body; here it names what was asked, and where to list what exists"
@@ -70,6 +79,28 @@ _ZERO_WEIGHTS = (
 _CONTENT_TYPE = (
     "MLServer says of a body in another content type that it is no dictionary; here the answer "
     "names the content type that came and the one that is expected"
+)
+
+_EVERY_STEP = (
+    "the routes of steps that run side by side overwrite each other in Seldon's Kafka headers; "
+    "here every step that ran has its line"
+)
+_JSON_TYPE = (
+    "Seldon's gateway lets Go guess a JSON answer's content type, which says text/plain; "
+    "here it is application/json, so that clients can tell an answer from an error's text"
+)
+_NO_ANSWER = (
+    "Seldon never answers what no step can answer; here it is an error at once that says why"
+)
+_SAYS_WHY = "Seldon's 400 has an empty body; here it says what is wrong with the request"
+_PIPELINE_READY = (
+    "Seldon says 424 of a pipeline whose answer is 200; here it is ready when its steps are"
+)
+_CALLS = "Seldon had been asked more often before: its Envoy and its agent repeat failed requests"
+_TRIGGER_AND_INPUT = (
+    "Seldon's scheduler has a rule against the same source as input and trigger, and means it to "
+    "act: it compares a step's name with a whole reference, which never are the same; here the "
+    "same reference in both is refused, with that rule's words"
 )
 
 DIFFERENCES = (
@@ -239,5 +270,201 @@ DIFFERENCES = (
         ("new model slow2, status ModelAvailable",),
         {"status": "200", "body": r'\{"model_name":"slow2_1",.*'},
         _ZERO_WEIGHTS,
+    ),
+    Difference(
+        "pipelines",
+        (
+            "chain2",
+            "chain2 by pipelines path",
+            "chain2 by models path + .pipeline",
+            "chain2 with x-request-id",
+            "chain2 custom x- header",
+            "two",
+            "join inner",
+            "cond 0",
+            "cond 1",
+            "cond 0 again",
+            "trigger ok1",
+            "trigger ok2",
+            "trigger ok3",
+            "pipeline experiment",
+        ),
+        {"header content-type": "application/json"},
+        _JSON_TYPE,
+    ),
+    Difference(
+        "pipelines",
+        ("two", "join inner"),
+        {"header x-seldon-route": r":mul10_1:,:add10_1:,(:sum2_1:,)?:(two|joinp)\.pipeline:"},
+        _EVERY_STEP,
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 with x-request-id",),
+        {"header x-request-id": "my-req-1"},
+        "Seldon puts its Kafka key, with the partition and the pipeline, before the id of the "
+        "request; here the id that a caller sent comes back as it was sent",
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 with x-seldon-route",),
+        {"body": _SAYS_WHAT_AND_WHERE},
+        _BARE_404,
+    ),
+    Difference(
+        "pipelines",
+        (
+            "chain2 ready models path",
+            "chain2 ready pipelines path",
+            "chain2 ready pipelines path + header",
+        ),
+        {"status": "200", "body": r'\{"ready":true\}'},
+        _PIPELINE_READY,
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 metadata",),
+        {
+            "status": "200",
+            "header content-type": "application/json",
+            "body": r'\{"name": "chain2", .*"steps": \[\{"name": "mul10".*',
+        },
+        "Seldon has no metadata of pipelines; here it names the steps and who answers for them",
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 invalid json", "chain2 empty body"),
+        {"body": r'\{"error": "the body is not valid JSON: .+"\}'},
+        _SAYS_WHY,
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 unknown datatype",),
+        {"body": r'\{"error": "the body is no inference request: inputs\.0\.datatype: .+FLOAT.*'},
+        _SAYS_WHY,
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 empty inputs",),
+        {"status": "400", "body": "pipeline chain2: the request has no tensors: .+"},
+        _NO_ANSWER,
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 no inputs key",),
+        {"status": "400", "body": r'\{"error": ".+inputs: Field required.+"\}'},
+        _NO_ANSWER,
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 string data for FP32",),
+        {
+            "status": "400",
+            "header content-type": "application/json",
+            "body": r'\{"error": "tensor .INPUT.: .x. is no value of datatype FP32"\}',
+        },
+        "Seldon's gateway panics; here the request is refused with the value that is none",
+    ),
+    Difference(
+        "pipelines",
+        ("chain2 shape does not fit",),
+        {
+            "status": "400",
+            "header x-pipeline-version": "null",
+            "header x-seldon-route": r":chain2\.pipeline:",
+            "header content-type": "application/json",
+            "body": r'\{"error": "tensor .INPUT.: shape \[5\] takes 5 values, got 1; .+"\}',
+        },
+        "Seldon fills the missing values with zeros in silence, and forecasts from them; "
+        "here the request is refused",
+    ),
+    Difference(
+        "pipelines",
+        ("err1",),
+        {"body": "boom : rpc error: code = Internal desc = builtins.ValueError: boom: calls=1"},
+        _CALLS,
+    ),
+    Difference(
+        "pipelines",
+        ("ghostp",),
+        {"status": "503", "body": "pipeline ghostp .+ model ghost is not loaded"},
+        _NO_ANSWER,
+    ),
+    Difference(
+        "pipelines",
+        ("noout",),
+        {"status": "400", "body": "pipeline noout has no output.+"},
+        _NO_ANSWER,
+    ),
+    Difference(
+        "pipelines",
+        ("cond neither branch",),
+        {"status": "400", "body": "pipeline cond has no answer: .+no tensor OUTPUT0.+"},
+        _NO_ANSWER,
+    ),
+    Difference(
+        "pipelines",
+        ("trigger none given",),
+        {"status": "400", "body": "pipeline trig has no answer: .+no tensor ok1 or ok2.+"},
+        _NO_ANSWER,
+    ),
+    Difference(
+        "pipelines",
+        ("selfin B missing",),
+        {"status": "404", "body": _SAYS_WHAT_AND_WHERE},
+        "the recording does not say what pipeline selfin is, so that it is not there; a tensor "
+        "that is missing is asked for in test_pipelines.py",
+    ),
+    Difference(
+        "pipelines",
+        ("pipeline experiment sticky",),
+        {
+            "status": "200",
+            "header x-seldon-route": r":mul10_1:,:pa\.pipeline:",
+            "body": r'\{"model_name":"",.*\[10(\.0)?,20(\.0)?,30(\.0)?,40(\.0)?\].*\}',
+        },
+        "Seldon answers 503 to whoever sticks to a pipeline's arm, as its Envoy asks a cluster "
+        "that there is not; here the arm answers",
+    ),
+    Difference(
+        "pipelines",
+        ("unloaded pipeline",),
+        {"status": "404", "header x-seldon-route": "null", "body": _SAYS_WHAT_AND_WHERE},
+        "Seldon leaves the route of a removed pipeline behind, which then answers 503; "
+        "here it is gone, as an unknown name is",
+    ),
+    Difference(
+        "validation",
+        ("LoadPipeline same step input and trigger",),
+        {
+            "outcome": "refused: pipeline v3 : inputs and triggers must differ, "
+            "but found mul10.outputs in both"
+        },
+        _TRIGGER_AND_INPUT,
+    ),
+    Difference(
+        "validation",
+        ("grpc exception",),
+        {"message": "builtins.ValueError: boom: calls=1"},
+        _CALLS,
+    ),
+    Difference(
+        "validation",
+        ("grpc pipeline error",),
+        {"message": "boom : rpc error: code = Internal desc = builtins.ValueError: boom: calls=2"},
+        _CALLS,
+    ),
+    Difference(
+        "validation",
+        ("grpc unknown model", "grpc no header"),
+        {"message": r"nothing that is served is called .+/models, .+/pipelines, .+/experiments"},
+        "Seldon's UNIMPLEMENTED says nothing; here it says what was asked and where to list names",
+    ),
+    Difference(
+        "validation",
+        ("grpc pipeline",),
+        {"initial x-forwarded-proto": "null"},
+        "a header that Seldon's Envoy adds to a request comes back from Seldon's gateway as if it "
+        "were the caller's; here Envoy keeps it to itself",
     ),
 )

@@ -37,12 +37,16 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True)
 class Environment:
-    """The addresses of what is tested; `mesh_url` is empty on a cluster."""
+    """The addresses of what is tested; `mesh_url` is empty on a cluster.
+
+    `kafka` is where pipelines' messages are published, if that is known.
+    """
 
     gateway_url: str
     mesh_url: str
     namespace: str = "bellwether"
     model_server_url: str = ""
+    kafka: str | None = None
 
     @property
     def gateway_address(self) -> str:
@@ -147,12 +151,19 @@ class _Kept:
 
 
 @contextlib.contextmanager
-def started(folder: Path, **settings: Any) -> Iterator[Environment]:
-    """Start mesh, MLServer and Envoy on free ports below a folder, and stop them afterwards."""
+def started(folder: Path, kafka: str | None = None, **settings: Any) -> Iterator[Environment]:
+    """Start mesh, MLServer and Envoy on free ports below a folder, and stop them afterwards.
+
+    Pipelines' messages go to the broker at `kafka`, if there is one.
+    """
     ports = Ports(**dict(zip(Ports.model_fields, _free_ports(6), strict=True)))
     mesh = Settings(state_dir=folder / "state", ports=ports, **settings)
     server = ModelServerSettings(
-        repository=mesh.repository, ports=ports, max_request_bytes=mesh.max_request_bytes
+        repository=mesh.repository,
+        ports=ports,
+        max_request_bytes=mesh.max_request_bytes,
+        namespace=mesh.namespace,
+        kafka=kafka,
     )
     files = {"mesh": mesh, "model_server": server}
     for name, each in files.items():
@@ -172,6 +183,7 @@ def started(folder: Path, **settings: Any) -> Iterator[Environment]:
         f"http://{HOST}:{ports.mesh}",
         mesh.namespace,
         f"http://{HOST}:{ports.mlserver_http}",
+        kafka,
     )
     try:
         try:

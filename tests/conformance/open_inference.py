@@ -4,6 +4,7 @@ The messages are declared here, because MLServer's are installed in another envi
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,21 +12,30 @@ import grpc
 from google.protobuf import (  # type: ignore[import-untyped] # no stubs
     descriptor_pb2,
     descriptor_pool,
+    json_format,
     message_factory,
 )
 
 _SERVICE = "/inference.GRPCInferenceService"
 _Field = descriptor_pb2.FieldDescriptorProto
+# Marks: * for a list, % for a map from text.
 _SCALARS = {
     "string": _Field.TYPE_STRING,
     "bytes": _Field.TYPE_BYTES,
     "bool": _Field.TYPE_BOOL,
+    "int32": _Field.TYPE_INT32,
     "int64": _Field.TYPE_INT64,
     "float": _Field.TYPE_FLOAT,
     "double": _Field.TYPE_DOUBLE,
 }
 _MESSAGES: dict[str, tuple[tuple[str, str, int], ...]] = {
+    "InferParameter": (
+        ("bool_param", "bool", 1),
+        ("int64_param", "int64", 2),
+        ("string_param", "string", 3),
+    ),
     "InferTensorContents": (
+        ("int_contents", "*int32", 2),
         ("fp32_contents", "*float", 6),
         ("fp64_contents", "*double", 7),
     ),
@@ -33,12 +43,14 @@ _MESSAGES: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("name", "string", 1),
         ("datatype", "string", 2),
         ("shape", "*int64", 3),
+        ("parameters", "%InferParameter", 4),
         ("contents", "InferTensorContents", 5),
     ),
     "InferOutputTensor": (
         ("name", "string", 1),
         ("datatype", "string", 2),
         ("shape", "*int64", 3),
+        ("parameters", "%InferParameter", 4),
         ("contents", "InferTensorContents", 5),
     ),
     "ModelInferRequest": (
@@ -69,21 +81,16 @@ def _declared() -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(
         name="open_inference.proto", package=package, syntax="proto3"
     )
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, kind, number in fields:
-            repeated = kind.startswith("*")
-            kind = kind.removeprefix("*")  # noqa: PLW2901 - the mark is read
-            added = message.field.add(
-                name=field,
-                number=number,
-                label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL,
-            )
-            if kind in _SCALARS:
-                added.type = _SCALARS[kind]
-            else:
-                added.type = _Field.TYPE_MESSAGE
-                added.type_name = f".{package}.{kind}"
+    for name, declared in _MESSAGES.items():
+        written = file.message_type.add(name=name)
+        for field, kind, number in declared:
+            if kind.startswith("%"):  # a map from text: repeated entries on the wire
+                entry = written.nested_type.add(name=f"{field.title()}Entry")
+                entry.options.map_entry = True
+                _field(entry, package, "key", "string", 1)
+                _field(entry, package, "value", kind.removeprefix("%"), 2)
+                kind = f"*{name}.{entry.name}"  # noqa: PLW2901 - what the mark stands for
+            _field(written, package, field, kind, number)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
@@ -92,7 +99,44 @@ def _declared() -> dict[str, Any]:
     }
 
 
+def _field(message: Any, package: str, name: str, kind: str, number: int) -> None:
+    repeated = kind.startswith("*")
+    kind = kind.removeprefix("*")
+    added = message.field.add(
+        name=name,
+        number=number,
+        label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL,
+    )
+    if kind in _SCALARS:
+        added.type = _SCALARS[kind]
+    else:
+        added.type = _Field.TYPE_MESSAGE
+        added.type_name = f".{package}.{kind}"
+
+
 messages = _declared()
+
+
+def message(kind: str, fields: dict[str, Any]) -> Any:
+    """Write a message from its fields, named as JSON names them: `modelName`."""
+    return json_format.ParseDict(fields, messages[kind]())
+
+
+def fields(message: Any) -> dict[str, Any]:
+    """Read the fields of a message, named as JSON names them."""
+    read: dict[str, Any] = json_format.MessageToDict(message)
+    return read
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a call ended; metadata as pairs, since a name may come several times."""
+
+    code: str
+    message: str
+    response: Any
+    initial: tuple[tuple[str, str], ...]
+    trailing: tuple[tuple[str, str], ...]
 
 
 class Client:
@@ -128,6 +172,26 @@ class Client:
         )
         response, call = rpc.with_call(request, metadata=metadata, timeout=30)
         return response, dict(call.initial_metadata()), dict(call.trailing_metadata())
+
+    def answer(self, request: Any, metadata: tuple[tuple[str, str], ...]) -> Answer:
+        """Ask for an inference, and tell how it ended, whichever way that was."""
+        rpc = self._channel.unary_unary(
+            f"{_SERVICE}/ModelInfer",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=messages["ModelInferResponse"].FromString,
+        )
+        response, call = None, None
+        try:
+            response, call = rpc.with_call(request, metadata=metadata, timeout=30)
+        except grpc.RpcError as error:
+            call = error
+        return Answer(
+            call.code().name,
+            call.details() or "",
+            response,
+            tuple((each.key, each.value) for each in call.initial_metadata() or ()),
+            tuple((each.key, each.value) for each in call.trailing_metadata() or ()),
+        )
 
     def stream(
         self, batches: Iterable[tuple[float, ...]], metadata: tuple[tuple[str, str], ...]

@@ -8,8 +8,9 @@ import collections
 import json
 import math
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,44 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conformance import apply
+from tests.conformance import apply, open_inference
 from tests.conformance.environment import Environment
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 
 JsonObject = dict[str, Any]
 
+_ROUTE = "x-seldon-route"
 _TRIES_FOR_AN_ARM = 400
 _SIGMAS = 4.5
 """A right split is further off than this once in 150,000 counts."""
+
+_ANSWER_SECONDS = 3.0
+"""What Seldon never answers has to be answered here before this long."""
+
+_IN_WORDS: dict[str, JsonObject] = {
+    "StartExperiment e1 default mul10, 50 mul10/50 mul2": apply.experiment(
+        "e1", [("mul10", 50), ("mul2", 50)], default="mul10"
+    ),
+    "pipeline experiment pe pa 30/pb 70, default pa": apply.experiment(
+        "pe", [("pa", 30), ("pb", 70)], default="pa", resource_type="pipeline"
+    ),
+}
+"""Experiments that a recording tells in words only."""
+
+_BEFORE = {
+    "validation": (
+        ("pipelines", ("chain2", "cond", "err1")),
+        ("experiments", ("e1",)),
+    )
+}
+"""What a recording finds there: objects that others set up, by the recording."""
+
+_PART = {"validation": ("LoadPipeline", "grpc")}
+"""The steps of a recording that are replayed, by how their names begin, if not all are."""
+
+_UNSAID = {"pipeline whose step mul10 is the default of e1": "e1"}
+"""The experiment that was stopped after a step of a recording that does not say so."""
 
 _REPLICAS = re.compile(r"\b([a-z][a-z0-9-]*)_(\d+)\b")
 
@@ -51,6 +80,13 @@ def recording(name: str) -> JsonObject:
     return found
 
 
+def replayed(name: str) -> list[JsonObject]:
+    """Read the steps of a recording that are replayed."""
+    steps: list[JsonObject] = recording(name)["steps"]
+    part = _PART.get(name, ("",))
+    return [step for step in steps if str(step.get("name", "")).startswith(part)]
+
+
 class Replay:
     """Replays one recording against an environment that serves its models."""
 
@@ -64,17 +100,19 @@ class Replay:
         self._name = name
         self._applier = applier
         self._artifacts = artifacts
+        self._address = environment.gateway_address
         self._client = httpx.Client(base_url=environment.gateway_url, timeout=60)
         self._versions: dict[str, int] = {}
         self._weights: dict[str, dict[str, int]] = {}
         self._defaults: dict[str, str] = {}
+        self._steps: dict[str, list[str]] = {}
 
     def run(self) -> list[Deviation]:
         """Replay all steps in order, from a state with the recording's models and nothing else."""
         self._clean()
         found: list[Deviation] = []
         try:
-            for step in recording(self._name)["steps"]:
+            for step in (*self._before(), *replayed(self._name)):
                 for model in self._needed(step):
                     self._serve(model)
                 found.extend(self._step(step))
@@ -84,12 +122,25 @@ class Replay:
 
     def _clean(self) -> None:
         """Remove what the recording's steps make, and nothing else."""
-        steps = recording(self._name)["steps"]
+        steps = [*self._before(), *replayed(self._name)]
         made = {(step.get("object") or step.get("request") or {}).get("name") for step in steps}
-        for plural, ours in (("experiments", made), ("models", set(self._artifacts))):
+        made |= {each["metadata"]["name"] for each in _IN_WORDS.values()}
+        mine = set(self._artifacts)
+        for plural, ours in (("experiments", made), ("pipelines", made), ("models", mine)):
             for name in self._applier.names(plural):
                 if name in ours:
                     self._applier.delete(plural, name)
+
+    def _before(self) -> list[JsonObject]:
+        """Find what the recording's steps need in those that set it up."""
+        found = []
+        for other, names in _BEFORE.get(self._name, ()):
+            setups = [each for each in recording(other)["steps"] if each.get("kind") == "setup"]
+            found += [
+                next(each for each in setups if each["object"].get("name") == name)
+                for name in names
+            ]
+        return found
 
     def _needed(self, step: JsonObject) -> list[str]:
         """Name the models that a step mentions and that are not served yet."""
@@ -103,17 +154,9 @@ class Replay:
     def _serve(self, name: str) -> None:
         outcome = self._applier.apply(apply.model(name, self._artifacts[name]))
         assert outcome.accepted, outcome
-        body = {"inputs": [{"name": "INPUT", "shape": [1], "datatype": "FP32", "data": [1]}]}
-        if name in {"bad", "boom"}:  # a call would be counted: the first version is theirs
-            self._versions[name] = self._first_version(name)
-            return
-        response = self._client.post(f"/v2/models/{name}/infer", json=body)
-        assert response.status_code == 200, response.text
-        self._versions[name] = int(response.headers["x-seldon-route"].strip(":").rsplit("_", 1)[1])
-
-    def _first_version(self, name: str) -> int:
+        # By its readiness, whatever the answer is: a call would be counted by some.
         route = self._client.get(f"/v2/models/{name}/ready").headers["x-seldon-route"]
-        return int(route.strip(":").rsplit("_", 1)[1])
+        self._versions[name] = int(route.strip(":").rsplit("_", 1)[1])
 
     def _step(self, step: JsonObject) -> Iterator[Deviation]:
         kind = step.get("kind", "exchange")
@@ -122,43 +165,69 @@ class Replay:
         elif kind == "count":
             yield from self._count(step)
         elif kind == "setup":
-            yield from self._setup(step["note"], step["object"], "OK", "")
+            manifest = _IN_WORDS.get(step["note"]) or self._manifest(step["object"])
+            yield from self._setup(step["note"], manifest, "OK", "")
         elif kind == "rpc":
             yield from self._rpc(step)
         elif kind == "observation":
             yield from self._observation(step)
+        elif kind == "grpc":
+            yield from self._grpc(step)
         else:
             raise AssertionError(f"{self._name}: a step of unknown kind {kind}")
+        if step.get("name") in _UNSAID:
+            self._stop(_UNSAID[step["name"]])
 
     def _deviation(self, step: str, aspect: str, recorded: object, seen: object) -> Deviation:
         return Deviation(self._name, step, aspect, _text(recorded), _text(seen))
 
     # Objects.
 
-    def _setup(self, step: str, spec: JsonObject, code: str, message: str) -> Iterator[Deviation]:
-        name = spec["name"]
-        candidates = [_pair(each) for each in spec["candidates"]]
-        mirror = _pair(spec["mirror"]) if spec.get("mirror") else None
-        default = spec.get("default")
-        outcome = self._applier.apply(apply.experiment(name, candidates, default, mirror))
-        if outcome.accepted:
-            self._weights[f"{name}.experiment"] = dict(candidates)
+    def _manifest(self, spec: JsonObject) -> JsonObject:
+        """Write what the scheduler was told as the custom resource."""
+        if "candidates" not in spec:
+            return _pipeline(spec)
+        return apply.experiment(
+            spec["name"],
+            [_pair(each) for each in spec["candidates"]],
+            spec.get("default"),
+            _pair(spec["mirror"]) if spec.get("mirror") else None,
+        )
+
+    def _setup(
+        self, step: str, manifest: JsonObject, code: str, message: str
+    ) -> Iterator[Deviation]:
+        outcome = self._applier.apply(manifest)
+        name, spec = manifest["metadata"]["name"], manifest["spec"]
+        if outcome.accepted and manifest["kind"] == "Experiment":
+            suffix = ".pipeline" if spec.get("resourceType") == "pipeline" else ""
+            weights = {each["name"] + suffix: each["weight"] for each in spec["candidates"]}
+            self._weights[f"{name}.experiment"] = weights
             self._defaults = {at: of for at, of in self._defaults.items() if of != name}
-            if default:
-                self._defaults[default] = name
+            if "default" in spec:
+                self._defaults[spec["default"] + suffix] = name
+        elif outcome.accepted:
+            self._steps[f"{name}.pipeline"] = [each["name"] for each in spec["steps"]]
         yield from self._outcome(step, outcome, code, message)
 
     def _rpc(self, step: JsonObject) -> Iterator[Deviation]:
         name, request = step["name"], step["request"]
-        if name.startswith("StartExperiment"):
-            yield from self._setup(name, request, step["code"], step["message"])
-        elif name.startswith("StopExperiment"):
-            outcome = self._applier.delete("experiments", request["name"])
-            self._weights.pop(f"{request['name']}.experiment", None)
-            self._defaults = {at: of for at, of in self._defaults.items() if of != request["name"]}
+        call, _, rest = name.partition(" ")
+        if call in {"StartExperiment", "LoadPipeline"}:
+            yield from self._setup(name, self._manifest(request), step["code"], step["message"])
+        elif call == "StopExperiment":
+            outcome = self._stop(request.get("name", rest))
+            yield from self._outcome(name, outcome, step["code"], step["message"])
+        elif call == "UnloadPipeline":
+            outcome = self._applier.delete("pipelines", request["name"])
             yield from self._outcome(name, outcome, step["code"], step["message"])
         else:
             raise AssertionError(f"{self._name}: a call of unknown kind {name}")
+
+    def _stop(self, experiment: str) -> apply.Outcome:
+        self._weights.pop(f"{experiment}.experiment", None)
+        self._defaults = {at: of for at, of in self._defaults.items() if of != experiment}
+        return self._applier.delete("experiments", experiment)
 
     def _outcome(
         self, step: str, outcome: apply.Outcome, code: str, message: str
@@ -170,6 +239,19 @@ class Replay:
             yield self._deviation(step, "message", message, outcome.message)
 
     def _observation(self, step: JsonObject) -> Iterator[Deviation]:
+        name = step["name"]
+        if name.startswith("ready after s "):
+            ready = self._pipeline_conditions(name)["Ready"]
+            if ready["status"] != "True":
+                yield self._deviation(name, "Ready", "True", ready)
+            return
+        if name.startswith("NOT ready "):
+            # The whole version as the scheduler has it, where only the models are not ready.
+            for kind, wanted in (("PipelineReady", "True"), ("ModelsReady", "False")):
+                seen = self._pipeline_conditions(name)[kind]
+                if seen["status"] != wanted:
+                    yield self._deviation(name, kind, wanted, seen)
+            return
         (recorded,) = step["value"]
         status = self._applier.status("experiments", recorded["experimentName"])
         seen = {
@@ -189,38 +271,55 @@ class Replay:
                 step["name"], "description", recorded["statusDescription"], said["message"]
             )
 
+    def _pipeline_conditions(self, step: str) -> dict[str, JsonObject]:
+        status = self._applier.status("pipelines", step.rpartition(" ")[2])
+        return {each["type"]: each for each in status["conditions"]}
+
     # Requests.
 
     def _exchange(self, step: JsonObject) -> Iterator[Deviation]:
-        recorded = step["response"]
-        headers = dict(recorded["headers"])
-        request = step["request"]
+        recorded, request, name = step["response"], step["request"], step["name"]
+        before = time.monotonic()
         response = self._send(request)
-        wanted = headers.get("x-seldon-route")
-        arms = {f":{self._recorded_name(each)}:" for each in self._arms(request)}
-        if wanted in arms and len(arms) > 1:
-            for _ in range(_TRIES_FOR_AN_ARM):
-                if self._translated(response.headers.get("x-seldon-route", "")) == wanted:
-                    break
-                response = self._send(request)
-        name = step["name"]
+        if "none" in recorded:
+            seconds = time.monotonic() - before
+            yield self._deviation(name, "status", recorded["none"], response.status_code)
+            yield self._deviation(name, "body", recorded["none"], response.text)
+            if seconds > _ANSWER_SECONDS:
+                yield self._deviation(name, "seconds", recorded["seconds"], seconds)
+            return
+        headers = _joined(recorded["headers"])
+        response = self._from_arm(request, response, headers.get(_ROUTE))
         if response.status_code != recorded["status"]:
             yield self._deviation(name, "status", recorded["status"], response.status_code)
         for header, value in headers.items():
-            seen = response.headers.get(header)
-            if not self._header_fits(header, value, seen, request, response):
-                yield self._deviation(name, f"header {header}", value, seen)
+            there = header in response.headers
+            seen = self._route(response) if header == _ROUTE else response.headers.get(header)
+            if not there or not self._header_fits(header, value, seen or "", request, response):
+                shown = seen if there else None
+                yield self._deviation(name, f"header {header}", value, shown)
         body: object = self._translated(response.text)
         if isinstance(recorded["body"], dict) and body:
             body = _without_chance(json.loads(str(body)), recorded["body"])
         if body != recorded["body"]:
             yield self._deviation(name, "body", recorded["body"], body)
 
+    def _from_arm(
+        self, request: JsonObject, response: httpx.Response, wanted: str | None
+    ) -> httpx.Response:
+        """Ask until the arm answers that answered in the recording."""
+        arms = {f":{_recorded_name(each)}:" for each in self._arms(request)}
+        if wanted is None or len(arms) < 2 or arms.isdisjoint(wanted.split(",")):
+            return response
+        for _ in range(_TRIES_FOR_AN_ARM):
+            if not arms.isdisjoint(set(self._route(response).split(",")) & set(wanted.split(","))):
+                break
+            response = self._send(request)
+        return response
+
     def _header_fits(
-        self, header: str, recorded: str, seen: str | None, request: JsonObject, response: Any
+        self, header: str, recorded: str, seen: str, request: JsonObject, response: Any
     ) -> bool:
-        if seen is None:
-            return False
         if header == "x-request-id":
             return seen == recorded if header in request["headers"] else bool(seen)
         if header in {"ce-id", "ce-requestid"} and "id" not in request["body"]:
@@ -234,7 +333,7 @@ class Replay:
         request = {"method": step["method"], "path": step["url"], **step}
         for _ in range(step["n"]):
             response = self._send(request)
-            routes[self._translated(response.headers.get("x-seldon-route", ""))] += 1
+            routes[self._route(response)] += 1
             statuses[str(response.status_code)] += 1
         if statuses != step["statuses"]:
             yield self._deviation(name, "statuses", step["statuses"], dict(statuses))
@@ -251,18 +350,58 @@ class Replay:
             return dict.fromkeys(step["routes"], 1.0)
         weights = self._arms(step)
         total = sum(weights.values())
-        return {f":{self._recorded_name(arm)}:": each / total for arm, each in weights.items()}
+        # A pipeline's answer has a route for each step, one of which is the arm.
+        return {
+            route: each / total
+            for route in step["routes"]
+            for arm, each in weights.items()
+            if f":{_recorded_name(arm)}:" in route.split(",")
+        }
+
+    def _route(self, response: httpx.Response) -> str:
+        """Say which route answered; with several lines, as the recording joins them."""
+        lines = response.headers.get_list(_ROUTE, split_commas=True)
+        return self._translated(",".join(lines))
 
     def _arms(self, request: JsonObject) -> dict[str, int]:
         """Name the arms between which a request is split, with their weights."""
         headers = request["headers"]
-        if "x-seldon-route" in headers:
+        if _ROUTE in headers:
             return {}
         named = re.match(r"/v2/models/([^/]+)", request.get("path") or request["url"])
         asked = headers.get("seldon-model") or (named[1] if named else "")
-        if asked in self._defaults:
-            asked = f"{self._defaults[asked]}.experiment"
+        for each in (asked, *self._steps.get(asked, ())):
+            if each in self._defaults:
+                asked = f"{self._defaults[each]}.experiment"
         return self._weights.get(asked, {})
+
+    def _grpc(self, step: JsonObject) -> Iterator[Deviation]:
+        name = step["name"]
+        request = open_inference.message("ModelInferRequest", step["request"])
+        with open_inference.Client(self._address) as client:
+            metadata = [(key, self._in_our_versions(value)) for key, value in step["metadata"]]
+            wanted = _routes(step["initial_metadata"])
+            for _ in range(_TRIES_FOR_AN_ARM):
+                answer = client.answer(request, tuple(metadata))
+                seen = self._translated(_routes(answer.initial))
+                if seen == wanted or answer.code != "OK":
+                    break
+        if answer.code != step["code"]:
+            yield self._deviation(name, "code", step["code"], answer.code)
+        if answer.message != step.get("message", ""):
+            yield self._deviation(name, "message", step.get("message", ""), answer.message)
+        if "response" in step and answer.response is not None:
+            seen = json.loads(self._translated(json.dumps(open_inference.fields(answer.response))))
+            if seen != step["response"]:
+                yield self._deviation(name, "response", step["response"], seen)
+        for side, there in (("initial", answer.initial), ("trailing", answer.trailing)):
+            recorded = step[f"{side}_metadata"]
+            if self._translated(_routes(there)) != _routes(recorded):
+                yield self._deviation(name, f"{side} route", _routes(recorded), _routes(there))
+            kept = {key for key, _ in there}
+            lost = {key for key, _ in recorded} - kept - {_ROUTE}
+            for key in sorted(lost):
+                yield self._deviation(name, f"{side} {key}", dict(recorded)[key], None)
 
     def _send(self, request: JsonObject) -> httpx.Response:
         body = request["body"]
@@ -278,9 +417,6 @@ class Replay:
         )
 
     # Versions.
-
-    def _recorded_name(self, model: str) -> str:
-        return f"{model}_1"
 
     def _translated(self, text: str) -> str:
         """Write our internal names as the recording has them."""
@@ -301,6 +437,43 @@ class Replay:
             return match[0] if first is None else f"{model}_{version + first - 1}"
 
         return _REPLICAS.sub(ours, text)
+
+
+def _joined(pairs: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Read headers by name, those that come several times joined by commas."""
+    headers: dict[str, str] = {}
+    for header, value in pairs:
+        headers[header] = f"{headers[header]},{value}" if header in headers else value
+    return headers
+
+
+def _routes(metadata: Iterable[Sequence[str]]) -> str:
+    """Join the routes that metadata names."""
+    return ",".join(value for key, value in metadata if key == _ROUTE)
+
+
+def _recorded_name(arm: str) -> str:
+    return arm if arm.endswith(".pipeline") else f"{arm}_1"
+
+
+_JOINS = {"inputsJoin": "inputsJoinType", "triggersJoin": "triggersJoinType"}
+"""The scheduler's fields whose names differ in the custom resource."""
+
+
+def _pipeline(spec: JsonObject) -> JsonObject:
+    """Write a pipeline as the custom resource, from what the scheduler was told."""
+    steps = [
+        {
+            _JOINS.get(key, key): value.lower() if key in _JOINS else value
+            for key, value in step.items()
+        }
+        for step in spec.get("steps", ())
+    ]
+    output = dict(spec["output"]) if "output" in spec else None
+    if output is not None and "stepsJoin" in output:
+        output["stepsJoin"] = output["stepsJoin"].lower()
+    more = {} if output is None else {"output": output}
+    return apply.pipeline(spec["name"], steps, **more)
 
 
 def _pair(value: Any) -> tuple[str, int]:

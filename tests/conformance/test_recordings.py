@@ -7,7 +7,7 @@ from tests.conformance.environment import Environment
 
 pytestmark = pytest.mark.stack
 
-RECORDINGS = ("models", "experiments", "zero-weights")
+RECORDINGS = ("models", "experiments", "zero-weights", "pipelines", "validation")
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

@@ -2,7 +2,7 @@
 
 import collections
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,9 +11,12 @@ import httpx
 from tests.conformance import apply
 from tests.conformance.environment import Environment
 
+Tensors = Mapping[str, Iterable[float]]
+"""Values by tensor. Whole numbers make an INT32, others an FP32."""
+
 
 class World:
-    """Declares models and experiments, asks the gateway, and removes what it declared."""
+    """Declares models, pipelines and experiments, asks the gateway, and removes what it declared."""
 
     def __init__(
         self, environment: Environment, applier: apply.Applier, artifacts: dict[str, str]
@@ -22,8 +25,7 @@ class World:
         self.applier = applier
         self.artifacts = artifacts
         self.client = httpx.Client(base_url=environment.gateway_url, timeout=60)
-        self._experiments: list[str] = []
-        self._models: list[str] = []
+        self._declared: dict[tuple[str, str], None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -34,15 +36,16 @@ class World:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for name in self._experiments:
-            self.applier.delete("experiments", name)
-        for name in self._models:
-            self.applier.delete("models", name)
+        for wanted in ("experiments", "pipelines", "models"):
+            # What was declared last may use what was declared before.
+            for plural, name in reversed(self._declared):
+                if plural == wanted:
+                    self.applier.delete(plural, name)
         self.client.close()
 
     def model(self, name: str, artifact: str = "", **spec: Any) -> apply.Outcome:
         """Declare a model from one of the artifacts (its namesake, if none is said)."""
-        self._models.append(name)
+        self._declared["models", name] = None
         uri = self.artifacts.get(artifact or name, artifact)
         return self.applier.apply(apply.model(name, uri, **spec))
 
@@ -61,10 +64,34 @@ class World:
         **spec: Any,
     ) -> apply.Outcome:
         """Declare an experiment."""
-        self._experiments.append(name)
+        self._declared["experiments", name] = None
         manifest = apply.experiment(name, candidates, default, mirror)
         manifest["spec"] |= spec
         return self.applier.apply(manifest)
+
+    def pipeline(
+        self, name: str, steps: Iterable[apply.JsonObject | str], *outputs: str, **spec: Any
+    ) -> apply.Outcome:
+        """Declare a pipeline; `outputs` are what it answers from."""
+        self._declared["pipelines", name] = None
+        if outputs:
+            spec["output"] = {"steps": list(outputs), **spec.get("output", {})}
+        return self.applier.apply(apply.pipeline(name, steps, **spec))
+
+    def remove(self, plural: str, name: str) -> apply.Outcome:
+        """Remove an object that was declared."""
+        outcome = self.applier.delete(plural, name)
+        if outcome.accepted:
+            self._declared.pop((plural, name), None)
+        return outcome
+
+    def ask(self, name: str, tensors: Tensors, **headers: str) -> httpx.Response:
+        """Ask a pipeline with named tensors; `x_lab` is written `x-lab`."""
+        named = {
+            "seldon-model": f"{name}.pipeline",
+            **{k.replace("_", "-"): v for k, v in headers.items()},
+        }
+        return self.client.post("/v2/models/x/infer", json=request(tensors), headers=named)
 
     def infer(self, name: str, *values: float, **headers: str) -> httpx.Response:
         """Ask what a header names; `x_seldon_route` is written `x-seldon-route`."""
@@ -83,6 +110,35 @@ class World:
         return collections.Counter(
             self.route(name).strip(":").rsplit("_", 1)[0] for _ in range(count)
         )
+
+
+def request(tensors: Tensors) -> dict[str, Any]:
+    """Write an inference request over named tensors of one dimension."""
+    inputs = []
+    for name, given in tensors.items():
+        data = list(given)
+        whole = all(isinstance(each, int) for each in data)
+        inputs.append(
+            {
+                "name": name,
+                "shape": [len(data)],
+                "datatype": "INT32" if whole else "FP32",
+                "data": data,
+            }
+        )
+    return {"inputs": inputs}
+
+
+def tensors(response: httpx.Response) -> list[tuple[str, list[float]]]:
+    """Read the tensors of an answer, in order."""
+    assert response.status_code == 200, response.text
+    return [(each["name"], each["data"]) for each in json.loads(response.text)["outputs"]]
+
+
+def routes(response: httpx.Response) -> list[str]:
+    """Say which models and pipelines an answer came through: their names, without versions."""
+    lines = response.headers.get_list("x-seldon-route", split_commas=True)
+    return [line.strip(":").rsplit("_", 1)[0] for line in lines]
 
 
 def body(*values: float) -> dict[str, Any]:

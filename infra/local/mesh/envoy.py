@@ -4,9 +4,9 @@ Three documents: the bootstrap (once), the clusters, and the routes.
 Envoy watches the folders of the last two and takes a file that is renamed into place.
 
 A model version has one cluster for REST and one for gRPC, so that Envoy's statistics,
-latency included, are kept per model version.
+latency included, are kept per model version; so has a pipeline.
 Every cluster leads to the one MLServer;
-the header `seldon-internal-model` tells it which model is meant.
+the header `seldon-internal-model` tells it which model or pipeline is meant.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,9 @@ JsonObject = dict[str, Any]
 MODEL_HEADER = "seldon-model"
 ROUTE_HEADER = "x-seldon-route"
 INTERNAL_HEADER = "seldon-internal-model"
+
+PIPELINE_SUFFIX = "pipeline"
+"""What a caller adds to a pipeline's name, after a dot."""
 
 ROUTES_PATH = "/.mesh/routes"
 """Answers 204 with the version of the routes that act, in `ROUTES_VERSION_HEADER`."""
@@ -66,11 +69,42 @@ class ModelVersion:
         return f"{self.internal_name}_grpc"
 
 
+@dataclass(frozen=True, order=True)
+class ServedPipeline:
+    """A pipeline, as the model server executes it."""
+
+    pipeline: str
+
+    @property
+    def internal_name(self) -> str:
+        """The model server's name for it, and a caller's: `chain.pipeline`."""
+        return f"{self.pipeline}.{PIPELINE_SUFFIX}"
+
+    @property
+    def route_value(self) -> str:
+        """What `x-seldon-route` says at the end: `:chain.pipeline:`."""
+        return f":{self.internal_name}:"
+
+    @property
+    def rest_cluster(self) -> str:
+        """The name of its cluster for REST. Without a dot, which would end it in statistics."""
+        return f"{self.pipeline}_{PIPELINE_SUFFIX}_http"
+
+    @property
+    def grpc_cluster(self) -> str:
+        """The name of its cluster for gRPC."""
+        return f"{self.pipeline}_{PIPELINE_SUFFIX}_grpc"
+
+
+Upstream = ModelVersion | ServedPipeline
+"""Who can answer a request."""
+
+
 @dataclass(frozen=True)
 class Share:
-    """A model version and its weight, relative to the sum of all weights."""
+    """Who answers, and with which weight, relative to the sum of all weights."""
 
-    version: ModelVersion
+    upstream: Upstream
     weight: int
 
 
@@ -78,14 +112,21 @@ class Share:
 class Target:
     """What a caller can name, and who answers.
 
-    `name` is a model's, or `<experiment>.experiment`.
+    `name` is a model's, `<pipeline>.pipeline`, or `<experiment>.experiment`.
     `mirror_percent` of the requests are copied to `mirror`.
     """
 
     name: str
     shares: tuple[Share, ...]
-    mirror: ModelVersion | None = None
+    mirror: Upstream | None = None
     mirror_percent: int = 0
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Below which paths it answers without a header."""
+        pipeline = self.name.removesuffix(f".{PIPELINE_SUFFIX}")
+        also = (f"/v2/pipelines/{pipeline}",) if pipeline != self.name else ()
+        return (f"/v2/models/{self.name}", *also)
 
 
 @dataclass(frozen=True)
@@ -140,12 +181,12 @@ def bootstrap(settings: Settings) -> JsonObject:
     }
 
 
-def clusters(versions: Iterable[ModelVersion], settings: Settings, version: str) -> JsonObject:
-    """Write the clusters of these model versions, and the one of the server itself."""
+def clusters(upstreams: Iterable[Upstream], settings: Settings, version: str) -> JsonObject:
+    """Write the clusters of these model versions and pipelines, and the one of the server."""
     rest: JsonObject = {"pipe": {"path": str(settings.socket)}}
     grpc = _address(settings.ports.mlserver_grpc)
     resources = [_cluster(_SERVER_CLUSTER, rest, http2=False)]
-    for item in versions:
+    for item in upstreams:
         model = {"model": item.internal_name, "route": item.route_value}
         for name, address, http2 in (
             (item.rest_cluster, rest, False),
@@ -157,7 +198,7 @@ def clusters(versions: Iterable[ModelVersion], settings: Settings, version: str)
 
 
 def routes(routing: Routing, version: str) -> JsonObject:
-    """Write the routes: which request reaches which model version."""
+    """Write the routes: which request reaches which model version or pipeline."""
     listed: list[JsonObject] = [
         _too_large(routing.max_request_bytes),
         {
@@ -187,8 +228,9 @@ def routes(routing: Routing, version: str) -> JsonObject:
                 "request_headers_to_add": [
                     _header(INTERNAL_HEADER, "%CLUSTER_METADATA(mesh:model)%")
                 ],
+                # Appended: a pipeline's answer already says which models its steps led to.
                 "response_headers_to_add": [
-                    _header(ROUTE_HEADER, "%CLUSTER_METADATA(mesh:route)%")
+                    _header(ROUTE_HEADER, "%CLUSTER_METADATA(mesh:route)%", append=True)
                 ],
                 # Nobody behind Envoy reads them, and each costs the model server time.
                 "request_headers_to_remove": [
@@ -213,10 +255,10 @@ def _target_routes(target: Target, routing: Routing) -> Iterable[JsonObject]:
     named = _header_is(MODEL_HEADER, target.name)
     if len(target.shares) > 1:
         for share in target.shares:
-            sticky = [named, _header_contains(ROUTE_HEADER, share.version.route_value)]
-            for path, grpc in ({"path_separated_prefix": "/v2"}, False), (_grpc_path(), True):
+            sticky = [named, _header_contains(ROUTE_HEADER, share.upstream.route_value)]
+            for match, grpc in ({"path_separated_prefix": "/v2"}, False), (_grpc_path(), True):
                 yield {
-                    "match": {**path, "headers": sticky},
+                    "match": {**match, "headers": sticky},
                     "route": _action((share,), routing, grpc=grpc),
                 }
     unbound = {"name": ROUTE_HEADER, "present_match": False}
@@ -225,13 +267,11 @@ def _target_routes(target: Target, routing: Routing) -> Iterable[JsonObject]:
         "match": {"path_separated_prefix": "/v2", "headers": [named, unbound]},
         "route": rest,
     }
-    yield {
-        "match": {
-            "path_separated_prefix": f"/v2/models/{target.name}",
-            "headers": [_not_named(), unbound],
-        },
-        "route": rest,
-    }
+    for path in target.paths:
+        yield {
+            "match": {"path_separated_prefix": path, "headers": [_not_named(), unbound]},
+            "route": rest,
+        }
     yield {
         "match": {**_grpc_path(), "headers": [named, unbound]},
         "route": _action(target.shares, routing, grpc=True, target=target),
@@ -241,19 +281,19 @@ def _target_routes(target: Target, routing: Routing) -> Iterable[JsonObject]:
 def _action(
     shares: Sequence[Share], routing: Routing, *, grpc: bool, target: Target | None = None
 ) -> JsonObject:
-    def cluster(version: ModelVersion) -> str:
-        return version.grpc_cluster if grpc else version.rest_cluster
+    def cluster(upstream: Upstream) -> str:
+        return upstream.grpc_cluster if grpc else upstream.rest_cluster
 
     action: JsonObject = {"timeout": _seconds(routing.request_timeout)}
     if len(shares) > 1:
         action["weighted_clusters"] = {
             "clusters": [
-                {"name": cluster(share.version), "weight": share.weight} for share in shares
+                {"name": cluster(share.upstream), "weight": share.weight} for share in shares
             ]
         }
     else:
         # One share takes everything, whatever its weight: 0 is for splits.
-        action["cluster"] = cluster(shares[0].version)
+        action["cluster"] = cluster(shares[0].upstream)
     if target is not None and target.mirror is not None and target.mirror_percent:
         action["request_mirror_policies"] = [
             {
@@ -332,7 +372,7 @@ def _local_replies(settings: Settings) -> JsonObject:
     """Give what Envoy answers by itself a body that says what, where and how to mend it."""
     objects = f"http://{HOST}:{settings.ports.mesh}/apis/mlops.seldon.io/v1alpha1/namespaces/"
     objects += settings.namespace
-    listing = {"models": f"{objects}/models", "experiments": f"{objects}/experiments"}
+    listing = {kind: f"{objects}/{kind}" for kind in ("models", "pipelines", "experiments")}
     name = f"%REQ({MODEL_HEADER}):{_ECHO_LIMIT}%"
     route = f"%REQ({ROUTE_HEADER}):{_ECHO_LIMIT}%"
     path = f"%REQ(:PATH):{_ECHO_LIMIT}%"
@@ -350,7 +390,7 @@ def _local_replies(settings: Settings) -> JsonObject:
             _mapper(
                 _both(missing, is_grpc),
                 text=f"nothing that is served is called '{name}' (metadata {MODEL_HEADER}); "
-                f"list what is: {listing['models']} and {listing['experiments']}",
+                f"list what is: {', '.join(listing.values())}",
             ),
             _mapper(
                 _both(missing, has_route),
@@ -364,8 +404,8 @@ def _local_replies(settings: Settings) -> JsonObject:
             _mapper(
                 _both(missing, has_name),
                 json={
-                    "error": f"'{name}' ({MODEL_HEADER}) is neither a model nor "
-                    "an experiment (<name>.experiment) that is served, "
+                    "error": f"'{name}' ({MODEL_HEADER}) is neither a model nor a pipeline "
+                    "(<name>.pipeline) nor an experiment (<name>.experiment) that is served, "
                     f"or '{path}' is not below /v2",
                     "asked": {MODEL_HEADER: name, "path": path},
                     "list": listing,
@@ -374,8 +414,9 @@ def _local_replies(settings: Settings) -> JsonObject:
             _mapper(
                 missing,
                 json={
-                    "error": f"'{path}' names no model that is served: "
-                    f"ask for /v2/models/<model>/infer, or name it in the header {MODEL_HEADER}",
+                    "error": f"'{path}' names no model or pipeline that is served: "
+                    "ask for /v2/models/<model>/infer or /v2/pipelines/<pipeline>/infer, "
+                    f"or name it in the header {MODEL_HEADER}",
                     "asked": {"path": path},
                     "list": listing,
                 },
@@ -481,10 +522,10 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.3f}s"
 
 
-def _header(name: str, value: str) -> JsonObject:
+def _header(name: str, value: str, *, append: bool = False) -> JsonObject:
     return {
         "header": {"key": name, "value": value},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        "append_action": ("APPEND_IF_EXISTS_OR_ADD" if append else "OVERWRITE_IF_EXISTS_OR_ADD"),
     }
 
 

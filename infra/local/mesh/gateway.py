@@ -11,7 +11,7 @@ import aiohttp
 import pydantic_core
 
 from infra.local.mesh import envoy
-from infra.local.mesh.envoy import ModelVersion, Routing
+from infra.local.mesh.envoy import Routing, Upstream
 from infra.local.mesh.settings import HOST, Settings
 
 _POLL_SECONDS = (0.001, 0.001, 0.001, 0.002, 0.002, 0.005, 0.005, 0.01, 0.02, 0.05)
@@ -33,7 +33,7 @@ class Gateway:
         self._settings = settings
         self._session = session
         self._version = 0
-        self._clusters: tuple[ModelVersion, ...] | None = None
+        self._clusters: tuple[Upstream, ...] | None = None
         self._clusters_version = 0
         self._routing: Routing | None = None
         self._routes_version = 0
@@ -61,9 +61,9 @@ class Gateway:
         temporary.write_bytes(pydantic_core.to_json(document, indent=2))
         temporary.replace(path)
 
-    def write_clusters(self, versions: Iterable[ModelVersion]) -> int:
+    def write_clusters(self, upstreams: Iterable[Upstream]) -> int:
         """Write the clusters if they differ, and say their version."""
-        wanted = tuple(sorted(versions))
+        wanted = tuple(sorted(upstreams, key=lambda each: each.internal_name))
         if wanted != self._clusters:
             self._clusters_version = self._next_version()
             version = str(self._clusters_version)
@@ -115,9 +115,10 @@ class Gateway:
                     self._rejections = rejections
                     raise RejectedError(f"Envoy refused {self._settings.routes}, see its log")
 
-    async def drained(self, version: ModelVersion) -> None:
-        """Wait until no request is at a model version."""
-        pattern = f"^cluster\\.{version.internal_name}_(http|grpc)\\.upstream_rq_active$"
+    async def drained(self, upstream: Upstream) -> None:
+        """Wait until no request is at a model version or pipeline."""
+        names = f"{upstream.rest_cluster}|{upstream.grpc_cluster}"
+        pattern = f"^cluster\\.({names})\\.upstream_rq_active$"
         async for _ in _polls():
             active = await self._statistics(pattern)
             if not any(active.values()):

@@ -4,21 +4,30 @@ import json
 import re
 import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from infra.local.mesh import envoy
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = dict[bytes, bytes]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_PIPELINE = b".pipeline"
 _INTERNAL_HEADER = envoy.INTERNAL_HEADER.encode()
 # Seldon's agent puts the model in place of the first word of the name, and drops the version.
 _MODEL_PATH = re.compile(r"^/v2/models/[\w-]+(?:/versions/\w+)?(.*)$", re.DOTALL)
 _OPEN_PATHS = re.compile(r"^/v2(/health/(live|ready))?/?$")
 _BODY_HEADERS = {b"content-length", b"content-encoding", b"transfer-encoding"}
 _GZIP = 31  # zlib's wbits for a gzip header
+
+
+class Pipelines(Protocol):
+    """Answers what the gateway has for a pipeline."""
+
+    async def answer(self, internal: str, scope: Scope, body: bytes, send: Send) -> None:
+        """Answer one request; `internal` is `<pipeline>.pipeline`."""
 
 
 class _RefusedError(Exception):
@@ -37,19 +46,25 @@ class _DisconnectedError(Exception):
 class GatewayRequests:
     """Answers for the model that the gateway names in a header, whatever the path says.
 
-    Through the gateway nothing but models and health can be reached.
+    Through the gateway nothing but models, pipelines and health can be reached.
     Bodies of more than `limit` bytes are refused, decompressed ones too.
     """
 
-    def __init__(self, app: App, limit: int) -> None:
+    def __init__(self, app: App, limit: int, pipelines: Pipelines | None = None) -> None:
         self._app = app
         self._limit = limit
+        self._pipelines = pipelines
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
+            headers = dict(scope["headers"])
             try:
-                scope, receive = await self._prepared(scope, receive)
+                pipeline = self._pipeline_of(headers, scope["path"])
+                if pipeline is not None:
+                    await self._to_pipeline(pipeline, headers, scope, receive, send)
+                    return
+                scope, receive = await self._prepared(headers, scope, receive)
             except _RefusedError as refused:
                 await _answer(send, refused)
                 return
@@ -57,15 +72,30 @@ class GatewayRequests:
                 return
         await self._app(scope, receive, send)
 
-    async def _prepared(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        headers = dict(scope["headers"])
+    def _pipeline_of(self, headers: Headers, path: str) -> str | None:
+        internal = headers.get(_INTERNAL_HEADER, b"")
+        if not internal.endswith(_PIPELINE) or _OPEN_PATHS.match(path):
+            return None
+        return internal.decode("latin-1")
+
+    async def _to_pipeline(
+        self, internal: str, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if self._pipelines is None:
+            raise _RefusedError(404, "no pipelines are served here")
+        self._check_length(headers)
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        body = self._plain(await self._read(receive), encoding)
+        await self._pipelines.answer(internal, scope, body, send)
+
+    async def _prepared(
+        self, headers: Headers, scope: Scope, receive: Receive
+    ) -> tuple[Scope, Receive]:
         internal = headers.get(_INTERNAL_HEADER)
         if internal:
             path = path_for(internal.decode("latin-1"), scope["path"])
             scope = {**scope, "path": path, "raw_path": path.encode()}
-        length = headers.get(b"content-length")
-        if length is not None and int(length) > self._limit:
-            raise self._too_large(f"{int(length)} bytes")
+        self._check_length(headers)
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if b"transfer-encoding" not in headers and not encoding:
             return scope, receive
@@ -73,6 +103,11 @@ class GatewayRequests:
         kept = [pair for pair in scope["headers"] if pair[0] not in _BODY_HEADERS]
         kept.append((b"content-length", str(len(body)).encode()))
         return {**scope, "headers": kept}, _replay(body, receive)
+
+    def _check_length(self, headers: Headers) -> None:
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > self._limit:
+            raise self._too_large(f"{int(length)} bytes")
 
     async def _read(self, receive: Receive) -> bytes:
         chunks, size = [], 0

@@ -155,6 +155,9 @@ class Api:
         metrics.MODEL_READY.clear()
         for model, ready in self._reconciler.ready_by_model().items():
             metrics.MODEL_READY.labels(model).set(ready)
+        metrics.PIPELINE_READY.clear()
+        for pipeline, ready in self._reconciler.ready_by_pipeline().items():
+            metrics.PIPELINE_READY.labels(pipeline).set(ready)
         metrics.CANDIDATE_WEIGHT.clear()
         for name, experiment in objects.experiments.items():
             for candidate in experiment.spec.candidates:

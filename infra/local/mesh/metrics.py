@@ -12,6 +12,11 @@ OBJECTS = prometheus_client.Gauge("mesh_objects", "Declared objects", ("kind",))
 MODEL_READY = prometheus_client.Gauge(
     "mesh_model_ready", "1 if a model serves what is declared", ("model",)
 )
+PIPELINE_READY = prometheus_client.Gauge(
+    "mesh_pipeline_ready",
+    "1 if a pipeline is executed as declared and its models are there",
+    ("pipeline",),
+)
 CANDIDATE_WEIGHT = prometheus_client.Gauge(
     "mesh_candidate_weight",
     "Declared weight of an experiment's candidate",

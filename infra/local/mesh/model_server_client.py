@@ -1,4 +1,4 @@
-"""MLServer, from the mesh's side: its repository API, and whether it is there."""
+"""MLServer, from the mesh's side: its repository API, its pipelines, and whether it is there."""
 
 import asyncio
 import contextlib
@@ -6,18 +6,12 @@ import contextlib
 import aiohttp
 import pydantic_core
 
+from infra.local.mesh import dataflow
 from infra.local.mesh.envoy import ModelVersion
+from infra.local.mesh.model_server_errors import LoadError, ModelServerGoneError, ReloadError
 from infra.local.mesh.settings import HOST, Settings
 
 _RETRY_SECONDS = 0.1
-
-
-class LoadError(Exception):
-    """MLServer could not load a model; the message is MLServer's."""
-
-
-class ModelServerGoneError(Exception):
-    """MLServer does not answer."""
 
 
 class ModelServerClient:
@@ -25,16 +19,17 @@ class ModelServerClient:
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
         self._port = settings.ports.mlserver_http
-        self._url = f"http://{HOST}:{self._port}/v2"
+        self._base = f"http://{HOST}:{self._port}"
         self._session = session
         self._load_timeout = settings.load_timeout
+        self._drain_timeout = settings.drain_timeout
 
     async def load(self, version: ModelVersion) -> None:
         """Load a model version that lies in the repository.
 
         Raises `LoadError` with MLServer's reason, `ModelServerGoneError`.
         """
-        status, text = await self._post(f"repository/models/{version.internal_name}/load")
+        status, text = await self._post(f"/v2/repository/models/{version.internal_name}/load")
         if status != 200:  # noqa: PLR2004 - HTTP's OK
             raise LoadError(text)
 
@@ -43,7 +38,7 @@ class ModelServerClient:
 
         Raises `LoadError` with MLServer's reason, `ModelServerGoneError`.
         """
-        status, text = await self._post(f"repository/models/{version.internal_name}/unload")
+        status, text = await self._post(f"/v2/repository/models/{version.internal_name}/unload")
         if status not in {200, 404}:
             raise LoadError(text)
 
@@ -52,10 +47,32 @@ class ModelServerClient:
 
         Raises `ModelServerGoneError`.
         """
-        status, text = await self._post("repository/index", {"ready": True})
+        status, text = await self._post("/v2/repository/index", {"ready": True})
         if status != 200:  # noqa: PLR2004 - HTTP's OK
             raise ModelServerGoneError(text)
         return frozenset(each["name"] for each in pydantic_core.from_json(text))
+
+    async def reload_pipelines(self) -> None:
+        """Have it act on the document of pipelines that lies there.
+
+        Raises `ReloadError` with MLServer's reason, `ModelServerGoneError`.
+        """
+        try:
+            status, text = await self._post(dataflow.RELOAD_PATH)
+        except LoadError as error:
+            raise ReloadError(str(error)) from error
+        if status != 200:  # noqa: PLR2004 - HTTP's OK
+            raise ReloadError(text)
+
+    async def drain(self, version: ModelVersion) -> None:
+        """Wait until no pipeline needs a model version any more.
+
+        Raises `LoadError` with MLServer's reason, `ModelServerGoneError`.
+        """
+        path = f"{dataflow.DRAIN_PATH}/{version.internal_name}"
+        status, text = await self._post(f"{path}?timeout={self._drain_timeout:g}")
+        if status != 200:  # noqa: PLR2004 - HTTP's OK
+            raise LoadError(text)
 
     async def started(self) -> "Presence":
         """Wait until MLServer has loaded what its repository holds."""
@@ -70,7 +87,7 @@ class ModelServerClient:
     async def _ready(self, reader: asyncio.StreamReader) -> bool:
         while not reader.at_eof():
             try:
-                async with self._session.get(f"{self._url}/health/ready") as response:
+                async with self._session.get(f"{self._base}/v2/health/ready") as response:
                     if response.status == 200:  # noqa: PLR2004 - HTTP's OK
                         return True
             except TimeoutError:
@@ -84,7 +101,7 @@ class ModelServerClient:
         timeout = aiohttp.ClientTimeout(total=self._load_timeout)
         try:
             async with self._session.post(
-                f"{self._url}/{path}", json=body, timeout=timeout
+                f"{self._base}{path}", json=body, timeout=timeout
             ) as response:
                 text = await response.text()
         except TimeoutError as error:

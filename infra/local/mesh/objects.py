@@ -13,6 +13,7 @@ import pydantic_core
 
 from infra import seldon
 from infra.local.mesh import artifacts, refusal, validation
+from infra.local.mesh import pipelines as flow
 from infra.local.mesh.store import Store
 
 JsonObject = dict[str, Any]
@@ -65,6 +66,11 @@ class Objects:
     def experiments(self) -> Mapping[str, seldon.Experiment]:
         """The experiments by name."""
         return self._of(seldon.Experiment)
+
+    @property
+    def pipelines(self) -> Mapping[str, seldon.Pipeline]:
+        """The pipelines by name."""
+        return self._of(seldon.Pipeline)
 
     @property
     def servers(self) -> Mapping[str, tuple[str, ...]]:
@@ -141,12 +147,10 @@ class Objects:
             conditions.get("uid"),
             conditions.get("resourceVersion"),
         )
-        if isinstance(old, seldon.Model):
-            users = validation.users_of(name, self.experiments.values())
+        if isinstance(old, seldon.Model | seldon.Pipeline):
+            users = self._users(old)
             if users:
-                raise refusal.conflict(
-                    plural, name, f"used by experiment {', '.join(users)}: remove it there first"
-                )
+                raise refusal.conflict(plural, name, f"used by {users}: remove it there first")
         if isinstance(old, seldon.Server):
             self._check_servers(name, None)
         if not dry_run:
@@ -286,13 +290,20 @@ class Objects:
         elif isinstance(given, seldon.Model):
             if isinstance(old, seldon.Model) and old.spec != given.spec:
                 self._check_users(given)
+        elif isinstance(given, seldon.Pipeline):
+            flow.check(
+                given, (each for each in self.pipelines.values() if each.metadata.name != name)
+            )
         else:
             self._check_servers(name, given)
 
+    def _users(self, resource: seldon.Model | seldon.Pipeline) -> str:
+        return validation.users_of(resource, self.experiments.values(), self.pipelines.values())
+
     def _check_users(self, model: seldon.Model) -> None:
-        """Refuse a change that would take a model away from an experiment."""
+        """Refuse a change that would take a model away from an experiment or pipeline."""
         name = model.metadata.name
-        users = validation.users_of(name, self.experiments.values())
+        users = self._users(model)
         if not users:
             return
         why = validation.why_unschedulable(model.spec, self.servers)
@@ -304,9 +315,7 @@ class Objects:
             except artifacts.ArtifactError as error:
                 why = str(error)
         if why is not None:
-            raise refusal.conflict(
-                model.plural, name, f"used by experiment {', '.join(users)}, and {why}"
-            )
+            raise refusal.conflict(model.plural, name, f"used by {users}, and {why}")
 
     def _check_servers(self, name: str, server: seldon.Server | None) -> None:
         """Refuse a change of servers that would leave a model without one."""

@@ -2,8 +2,10 @@
 
 A change of weights is one write of the routes, done at once.
 A model goes through these steps, so that no request fails on the way:
-load the new version; let Envoy know its clusters; switch the routes;
+load the new version; let Envoy know its clusters; switch the routes, and the pipelines;
 wait until the old version has answered what it was asked; unload it; remove its clusters.
+A pipeline is executed by the model server before Envoy has a route to it,
+and until Envoy has no request for it any more.
 """
 
 import asyncio
@@ -12,18 +14,16 @@ import logging
 from typing import Any
 
 from infra import seldon
-from infra.local.mesh import artifacts, envoy, plan, validation
+from infra.local.mesh import artifacts, dataflow, envoy, pipelines, plan, validation
 from infra.local.mesh.conditions import Conditions
-from infra.local.mesh.envoy import ModelVersion
+from infra.local.mesh.envoy import ModelVersion, ServedPipeline
+from infra.local.mesh.executor import Executor
 from infra.local.mesh.gateway import Gateway, RejectedError
-from infra.local.mesh.model_server_client import (
-    LoadError,
-    ModelServerClient,
-    ModelServerGoneError,
-)
+from infra.local.mesh.model_server_client import ModelServerClient
+from infra.local.mesh.model_server_errors import LoadError, ModelServerGoneError, ReloadError
 from infra.local.mesh.objects import Objects, Stored
 from infra.local.mesh.settings import HOST, Settings
-from infra.local.mesh.state import Problem, Routed, State
+from infra.local.mesh.state import Leaving, Problem, Routed, State
 from infra.local.mesh.statuses import Statuses
 from infra.local.mesh.store import Store, VersionRecord
 
@@ -56,6 +56,11 @@ class Reconciler:
         self._state = State(store.versions())
         # What was live before a restart counts as loaded until MLServer says otherwise.
         self._state.loaded = {each.version for each in self._state.records if each.live}
+        self._state.executed = {
+            name: pipelines.whole(each) for name, each in objects.pipelines.items()
+        }
+        self._state.reachable = set(self._state.executed)
+        self._executor = Executor(settings.repository, model_server, self._executing)
         address = f"{HOST}:{settings.ports.mlserver_http}"
         self._statuses = Statuses(self._state, self._conditions, address)
         self._retries: dict[str, asyncio.TimerHandle] = {}
@@ -63,6 +68,7 @@ class Reconciler:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._dirty: set[str] = set()
         self._confirming: asyncio.Task[None] | None = None
+        self._departures: set[asyncio.Task[None]] = set()
 
     @property
     def server_up(self) -> bool:
@@ -75,6 +81,7 @@ class Reconciler:
         self._write_clusters()
         version = self._write_routes()
         self._state.live_since = dict.fromkeys(self._state.live(), version)
+        self._state.reachable_since = dict.fromkeys(self._state.reachable, version)
 
     async def run(self) -> None:
         """Keep MLServer as declared, for ever."""
@@ -90,6 +97,7 @@ class Reconciler:
                 if record.version.internal_name in ready
             }
             self._state.server_up = True
+            self._executor.restarted()
             logger.info("MLServer is up with %d models", len(self._state.loaded))
             for model in {
                 *self._objects.models,
@@ -110,6 +118,9 @@ class Reconciler:
             self._wake(resource.metadata.name)
         elif isinstance(resource, seldon.Experiment):
             self._write_routes()
+        elif isinstance(resource, seldon.Pipeline):
+            self._state.leaving.pop(resource.metadata.name, None)
+            self._write_routes()
         else:
             self._servers_changed()
 
@@ -122,14 +133,18 @@ class Reconciler:
             self._wake(resource.metadata.name)
         elif isinstance(resource, seldon.Experiment):
             self._write_routes()
+        elif isinstance(resource, seldon.Pipeline):
+            self._leave(resource)
         else:
             self._servers_changed()
 
     async def routed(self) -> None:
-        """Wait until the newest routes act, but not for long: Envoy may be busy or away."""
-        if self._confirming is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._confirming), _ROUTED_SECONDS)
+        """Wait until pipelines and routes act, but not for long: the others may be busy or away."""
+        with contextlib.suppress(TimeoutError, ReloadError):
+            async with asyncio.timeout(_ROUTED_SECONDS):
+                await self._executor.acts()
+                if self._confirming is not None:
+                    await asyncio.shield(self._confirming)
 
     def status(self, resource: Stored) -> dict[str, Any]:
         """Write an object's status, as Seldon's custom resource has it."""
@@ -138,7 +153,11 @@ class Reconciler:
             server = next(iter(self._objects.servers), "")
             return self._statuses.model(resource, acting, server)
         if isinstance(resource, seldon.Experiment):
-            return self._statuses.experiment(resource, acting)
+            return self._statuses.experiment(resource, acting, self._live())
+        if isinstance(resource, seldon.Pipeline):
+            return self._statuses.pipeline(
+                resource, acting, self._objects.pipelines, self._executor.problem
+            )
         return self._statuses.server(resource)
 
     def ready_by_model(self) -> dict[str, bool]:
@@ -149,18 +168,96 @@ class Reconciler:
             for name, model in self._objects.models.items()
         }
 
-    # What follows writes what Envoy reads.
+    def ready_by_pipeline(self) -> dict[str, bool]:
+        """Say of every declared pipeline whether it is executed as declared, and can be."""
+        ready = {}
+        for name, pipeline in self._objects.pipelines.items():
+            conditions = self.status(pipeline)["conditions"]
+            ready[name] = all(each["status"] == "True" for each in conditions)
+        return ready
+
+    # What follows writes what Envoy and the executor of pipelines read.
+
+    def _live(self) -> plan.Live:
+        return plan.Live(
+            self._state.live(),
+            {
+                name: ServedPipeline(name)
+                for name in self._objects.pipelines
+                if name in self._state.reachable
+            },
+        )
 
     def _write_clusters(self) -> int:
-        return self._gateway.write_clusters(
+        versions = (
             record.version
             for record in self._state.records
             if record.live or record.version in self._state.loaded
         )
+        return self._gateway.write_clusters((*versions, *map(ServedPipeline, self._state.executed)))
+
+    def _write_document(self, live: plan.Live) -> None:
+        objects = self._objects
+        document = plan.document(
+            objects.pipelines.values(), self._state.leaving, live, objects.experiments.values()
+        )
+        self._executor.write(document, up=self._state.server_up)
+
+    async def _executing(self, document: dataflow.Document) -> None:
+        """Lead the routes to pipelines that the model server has begun to execute."""
+        state = self._state
+        state.executed = {each.name: each for each in document.pipelines}
+        clusters = self._write_clusters()
+        if not state.reachable.issuperset(state.executed):
+            try:
+                await self._gateway.clusters_act(clusters)
+            except RejectedError as error:
+                logger.exception("clusters refused")
+                state.routes_problem = str(error)
+                return
+        for name, pipeline in self._objects.pipelines.items():
+            # A pipeline that changes in place keeps its route; one that is new gets it now.
+            if state.executed.get(name) == pipelines.whole(pipeline):
+                state.reachable.add(name)
+        version = self._write_routes()
+        for name in state.reachable & set(self._objects.pipelines):
+            state.reachable_since.setdefault(name, version)
+
+    def _leave(self, pipeline: seldon.Pipeline) -> None:
+        """Take a pipeline's route away, and have it executed until its last request is answered."""
+        name, state = pipeline.metadata.name, self._state
+        alone = plan.document((pipeline,), {}, self._live(), self._objects.experiments.values())
+        leaving = Leaving(pipelines.whole(pipeline), alone.models)
+        state.leaving[name] = leaving
+        state.reachable.discard(name)
+        state.reachable_since.pop(name, None)
+        task = asyncio.create_task(self._depart(name, leaving, self._write_routes()))
+        self._departures.add(task)
+        task.add_done_callback(self._departures.discard)
+
+    async def _depart(self, name: str, leaving: Leaving, version: int) -> None:
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout):
+                await self._gateway.routes_act(version)
+                await self._gateway.drained(ServedPipeline(name))
+        except TimeoutError:
+            logger.warning("pipeline %s may still have requests and is removed all the same", name)
+        except RejectedError:
+            logger.exception("routes refused")
+        finally:
+            if self._state.leaving.get(name) is leaving:
+                del self._state.leaving[name]
+                self._write_document(self._live())
+
+    async def _departed(self, version: ModelVersion) -> None:
+        """Wait until no pipeline that is on its way out needs a model version."""
+        while any(each.needs(version) for each in self._state.leaving.values()):
+            await asyncio.wait(self._departures, return_when=asyncio.FIRST_COMPLETED)
 
     def _write_routes(self) -> int:
-        settings, live = self._settings, self._state.live()
+        settings, live = self._settings, self._live()
         experiments = self._objects.experiments
+        self._write_document(live)
         routing = envoy.Routing(
             plan.targets(live, experiments.values()),
             settings.max_request_bytes,
@@ -311,15 +408,7 @@ class Reconciler:
         for record in records:
             version = record.version
             if version in self._state.loaded:
-                try:
-                    async with asyncio.timeout(self._settings.drain_timeout):
-                        await self._gateway.drained(version)
-                except TimeoutError:
-                    logger.warning(
-                        "%s still has requests after %g s and is unloaded all the same",
-                        version.internal_name,
-                        self._settings.drain_timeout,
-                    )
+                await self._finish(version)
             # First the folder: a restarted MLServer must not load it again.
             artifacts.remove(self._settings.repository, version)
             if version in self._state.loaded:
@@ -334,6 +423,26 @@ class Reconciler:
             self._reload_records()
             self._write_clusters()
             logger.info("%s is gone", version.internal_name)
+
+    async def _finish(self, version: ModelVersion) -> None:
+        """Wait until a version has answered what it was asked, directly and by pipelines."""
+        await self._executor.acts()
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout):
+                await self._gateway.drained(version)
+                await self._departed(version)
+                await self._executor.acts()
+                await self._model_server.drain(version)
+        except TimeoutError:
+            logger.warning(
+                "%s still has requests after %g s and is unloaded all the same",
+                version.internal_name,
+                self._settings.drain_timeout,
+            )
+        except LoadError as error:
+            logger.warning("%s: no word of its last request: %s", version.internal_name, error)
+        except ModelServerGoneError:
+            pass  # and with it the requests
 
     def _note_failure(self, model: str, error: Exception) -> None:
         declared = self._objects.models.get(model)

@@ -113,6 +113,15 @@ class ModelServerSettings(_Frozen):
     """How long an idle connection stays open;
     longer than Envoy's, or Envoy sends into a connection that is being closed."""
 
+    namespace: str = "bellwether"
+    """The mesh's; part of the names of Seldon's topics."""
+
+    kafka: str | None = None
+    """The broker's address, where pipelines' messages are published; without, nothing is."""
+
+    kafka_partitions: int = pydantic.Field(1, ge=1)
+    """Partitions of the pipelines' topics that are made: of all alike, as Seldon needs it."""
+
     @property
     def socket(self) -> Path:
         """Where REST listens for the gateway, beside the port that is for everybody."""

@@ -1,7 +1,9 @@
 """What the mesh knows of models and routes while it runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from infra.local.mesh import dataflow
 from infra.local.mesh.envoy import ModelVersion
 from infra.local.mesh.store import VersionRecord
 
@@ -33,6 +35,22 @@ class Routed:
         return self.generation if version >= self.version else self.before
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """A pipeline that was removed and may still have requests, with the models that it needs."""
+
+    pipeline: dataflow.Pipeline
+    models: Mapping[str, tuple[dataflow.Share, ...]]
+
+    def needs(self, version: ModelVersion) -> bool:
+        """Say whether a model version answers for one of its steps."""
+        return any(
+            share.internal_name == version.internal_name
+            for shares in self.models.values()
+            for share in shares
+        )
+
+
 @dataclass
 class State:
     """What is there, as far as the mesh knows.
@@ -40,6 +58,9 @@ class State:
     `loaded` are the versions that MLServer has,
     `live_since` the version of the routes that first led to a model's live version,
     `routed` what the routes say about the experiments that they contain.
+    `executed` are the pipelines that the model server acts on,
+    `reachable` those of them that Envoy has clusters for,
+    `reachable_since` the version of the routes that first led to them.
     """
 
     records: list[VersionRecord]
@@ -47,6 +68,10 @@ class State:
     problems: dict[str, Problem] = field(default_factory=dict)
     live_since: dict[str, int] = field(default_factory=dict)
     routed: dict[str, Routed] = field(default_factory=dict)
+    executed: dict[str, dataflow.Pipeline] = field(default_factory=dict)
+    reachable: set[str] = field(default_factory=set)
+    reachable_since: dict[str, int] = field(default_factory=dict)
+    leaving: dict[str, Leaving] = field(default_factory=dict)
     routes_problem: str | None = None
     server_up: bool = False
 

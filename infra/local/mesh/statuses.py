@@ -1,9 +1,10 @@
 """How objects fare, written as the status of Seldon's custom resources."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from infra import seldon
-from infra.local.mesh import artifacts, plan
+from infra.local.mesh import artifacts, dataflow, pipelines, plan
 from infra.local.mesh.conditions import Conditions
 from infra.local.mesh.envoy import ModelVersion
 from infra.local.mesh.objects import BUILT_IN_SERVER, Stored, runs_here
@@ -60,9 +61,9 @@ class Statuses:
             return False, "ModelProgressing", f"loading{waiting}{still}"
         return self._live_standing(live.version, acting)
 
-    def experiment(self, experiment: seldon.Experiment, acting: int) -> JsonObject:
+    def experiment(self, experiment: seldon.Experiment, acting: int, live: plan.Live) -> JsonObject:
         """Write an experiment's status, when the routes of version `acting` act."""
-        planned = plan.plan_experiment(experiment, self._state.live())
+        planned = plan.plan_experiment(experiment, live)
         routed = self._state.routed.get(experiment.metadata.name)
         followed = routed.acting(acting) if routed is not None else None
         standing = self._experiment_standing(planned, followed)
@@ -77,6 +78,45 @@ class Statuses:
                     ),
                     "MirrorReady": _part("Mirror", planned, ok=planned.missing_mirror is None),
                     "Ready": standing,
+                },
+            ),
+        }
+
+    def pipeline(
+        self,
+        pipeline: seldon.Pipeline,
+        acting: int,
+        others: Mapping[str, seldon.Pipeline],
+        refused: str | None,
+    ) -> JsonObject:
+        """Write a pipeline's status, when the routes of version `acting` act.
+
+        `others` are all declared pipelines,
+        `refused` is why the model server does not act on the newest document.
+        """
+        executed = self._state.executed.get(pipeline.metadata.name)
+        execution = self._execution_standing(pipeline, executed, refused)
+        gateway = self._pipeline_gateway_standing(pipeline.metadata.name, acting)
+        models = self._steps_standing(pipeline)
+        ready = next((each for each in (execution, gateway, models) if not each[0]), execution)
+        if ready[0]:
+            unfed = pipelines.unfed(pipeline, others)
+            if not self._state.server_up:
+                ready = self._server_down
+            elif unfed:
+                waits = f"callers are answered; nothing comes from {', '.join(unfed)} yet"
+                ready = (True, "PipelineReady", waits)
+        return {
+            "observedGeneration": (
+                pipeline.metadata.generation if executed is None else executed.version
+            ),
+            "conditions": self._written(
+                pipeline,
+                {
+                    "PipelineReady": execution,
+                    "PipelineGwReady": gateway,
+                    "ModelsReady": models,
+                    "Ready": ready,
                 },
             ),
         }
@@ -107,6 +147,36 @@ class Statuses:
         if acting < self._state.live_since.get(version.model, 0):
             return False, "ModelProgressing", "Envoy does not route to it yet"
         return True, "ModelAvailable", f"{version.internal_name} serves"
+
+    def _execution_standing(
+        self,
+        pipeline: seldon.Pipeline,
+        executed: dataflow.Pipeline | None,
+        refused: str | None,
+    ) -> _Standing:
+        if executed == pipelines.whole(pipeline):
+            return True, "PipelineReady", f"version {executed.version} is executed"
+        if refused is not None:
+            return False, "PipelineFailed", refused
+        waiting = "" if self._state.server_up else ", waiting for MLServer"
+        still = "" if executed is None else f"; version {executed.version} keeps serving"
+        return False, "PipelineCreating", f"the model server does not act on it yet{waiting}{still}"
+
+    def _pipeline_gateway_standing(self, name: str, acting: int) -> _Standing:
+        if self._state.routes_problem is not None:
+            return False, "RoutesRejected", self._state.routes_problem
+        since = self._state.reachable_since.get(name)
+        if since is None or acting < since:
+            return False, "PipelineCreating", "Envoy does not route to it yet"
+        return True, "PipelineReady", ""
+
+    def _steps_standing(self, pipeline: seldon.Pipeline) -> _Standing:
+        live = self._state.live()
+        missing = [step.name for step in pipeline.spec.steps if step.name not in live]
+        if missing:
+            said = f"Some models are not available: {', '.join(missing)}"
+            return False, "ModelsNotAvailable", said
+        return True, "ModelsAvailable", "Models all available"
 
     def _experiment_standing(self, planned: plan.ExperimentPlan, followed: int | None) -> _Standing:
         if planned.missing_candidates:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from infra import seldon
+from infra.local.mesh import pipelines as flow
 from infra.local.mesh import refusal
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -30,6 +31,8 @@ def check_name(kind: type[seldon.Resource], name: str) -> None:
         f"{kind.__name__} {name} does not have a valid name - "
         "it must be alphanumeric and not contains dots (.)"
     )
+    if kind is seldon.Pipeline:
+        message = flow.invalid_name(name)
     if len(name) > NAME_LIMIT:
         message = f"{kind.__name__} {name[:40]}… has {len(name)} characters, at most {NAME_LIMIT}"
     raise refusal.invalid(kind.plural, name, message, "metadata.name")
@@ -38,10 +41,13 @@ def check_name(kind: type[seldon.Resource], name: str) -> None:
 def check_experiment(experiment: seldon.Experiment, others: Iterable[seldon.Experiment]) -> None:
     """Refuse an experiment that contradicts itself or another one."""
     name, spec = experiment.metadata.name, experiment.spec
-    taken = {each.spec.default for each in others if each.spec.default is not None}
+    taken = {
+        each.spec.default
+        for each in others
+        if each.spec.default is not None and splits_pipelines(each) == splits_pipelines(experiment)
+    }
     problem = (
-        _resource_type_problem(name, spec)
-        or _default_problem(name, spec, taken)
+        _default_problem(name, spec, taken)
         or _duplicate_problem(name, spec)
         or _weight_problem(name, spec)
     )
@@ -51,15 +57,6 @@ def check_experiment(experiment: seldon.Experiment, others: Iterable[seldon.Expe
 
 
 _Problem = tuple[str, str] | None
-
-
-def _resource_type_problem(name: str, spec: seldon.ExperimentSpec) -> _Problem:
-    if spec.resource_type != "pipeline":
-        return None
-    return "spec.resourceType", (
-        f"experiment {name} splits pipelines (resourceType: pipeline): "
-        "this mesh serves models, use resourceType: model"
-    )
 
 
 def _default_problem(name: str, spec: seldon.ExperimentSpec, taken: set[str]) -> _Problem:
@@ -107,17 +104,53 @@ def _weight_problem(name: str, spec: seldon.ExperimentSpec) -> _Problem:
     return None
 
 
-def users_of(model: str, experiments: Iterable[seldon.Experiment]) -> tuple[str, ...]:
-    """Say which experiments refer to a model, and as what."""
+def splits_pipelines(experiment: seldon.Experiment) -> bool:
+    """Say whether an experiment's candidates are pipelines, rather than models."""
+    return experiment.spec.resource_type == "pipeline"
+
+
+def users_of(
+    resource: seldon.Resource,
+    experiments: Iterable[seldon.Experiment],
+    pipelines: Iterable[seldon.Pipeline],
+) -> str:
+    """Say who refers to a model or pipeline, and as what; empty if nobody does."""
+    name, is_pipeline = resource.metadata.name, isinstance(resource, seldon.Pipeline)
+    roles = (_uses_in_pipeline if not is_pipeline else _feeds)(name, pipelines)
+    found = [f"pipeline {', '.join(roles)}"] if roles else []
+    among = [each for each in experiments if splits_pipelines(each) == is_pipeline]
+    roles = _roles_in_experiments(name, among)
+    if roles:
+        found.insert(0, f"experiment {', '.join(roles)}")
+    return " and ".join(found)
+
+
+def _roles_in_experiments(name: str, experiments: Iterable[seldon.Experiment]) -> list[str]:
     found = []
     for experiment in experiments:
         spec = experiment.spec
-        if any(candidate.name == model for candidate in spec.candidates):
-            role = "default candidate" if spec.default == model else "candidate"
+        if any(candidate.name == name for candidate in spec.candidates):
+            role = "default candidate" if spec.default == name else "candidate"
             found.append(f"{experiment.metadata.name} ({role})")
-        if spec.mirror is not None and spec.mirror.name == model:
+        if spec.mirror is not None and spec.mirror.name == name:
             found.append(f"{experiment.metadata.name} (mirror)")
-    return tuple(found)
+    return found
+
+
+def _uses_in_pipeline(model: str, pipelines: Iterable[seldon.Pipeline]) -> list[str]:
+    return [
+        f"{each.metadata.name} (step)"
+        for each in pipelines
+        if any(step.name == model for step in each.spec.steps)
+    ]
+
+
+def _feeds(pipeline: str, others: Iterable[seldon.Pipeline]) -> list[str]:
+    return [
+        f"{each.metadata.name} (input)"
+        for each in others
+        if pipeline in flow.feeders(each) and each.metadata.name != pipeline
+    ]
 
 
 def capabilities_of(server: seldon.Server, built_in: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,12 @@ import pydantic
 from infra.local.provider import awaiting, handler, values
 
 _REQUEST_SECONDS = 30.0
-_PLURALS = {"Model": "models", "Experiment": "experiments", "Server": "servers"}
+_PLURALS = {
+    "Model": "models",
+    "Experiment": "experiments",
+    "Pipeline": "pipelines",
+    "Server": "servers",
+}
 
 
 class SeldonObjectInputs(handler.Inputs):

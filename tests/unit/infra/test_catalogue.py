@@ -1,8 +1,11 @@
 import pathlib
 
 from infra import paths
-from infra.catalogue import experiments, models, servers, topics
+from infra.catalogue import experiments, models, pipelines, servers, topics
+from models import steps
+from runtimes import contract
 
+SERVED = (*models.MODELS, *models.STEPS)
 CATALOGUE = pathlib.Path(models.__file__).parent
 
 
@@ -12,7 +15,8 @@ def test_the_catalogue_imports_nothing_of_pulumi():
 
 
 def test_every_name_is_given_once():
-    names = [m.name for m in models.MODELS] + [e.metadata.name for e in experiments.EXPERIMENTS]
+    declared = (*experiments.EXPERIMENTS, *pipelines.PIPELINES)
+    names = [m.name for m in SERVED] + [each.metadata.name for each in declared]
     assert len(names) == len(set(names))
     assert len({t.name for t in topics.TOPICS}) == len(topics.TOPICS)
 
@@ -22,9 +26,26 @@ def test_every_served_model_is_trained_by_a_folder_of_its_own():
         assert (paths.ROOT / "models" / model.artifact / "__init__.py").exists(), model
 
 
+def test_every_step_is_built_by_a_folder_of_its_own():
+    assert {step.artifact for step in models.STEPS} == set(steps.folders())
+
+
+def test_every_step_of_a_pipeline_is_served():
+    served = {model.name for model in SERVED}
+    for pipeline in pipelines.PIPELINES:
+        assert {step.name for step in pipeline.spec.steps} <= served, pipeline.metadata.name
+
+
+def test_a_branch_for_everything_that_the_router_may_emit():
+    for pipeline in pipelines.PIPELINES:
+        triggers = {t for step in pipeline.spec.steps for t in step.triggers or ()}
+        emitted = {f"{models.REGIME_ROUTER.name}.outputs.{branch}" for branch in contract.BRANCHES}
+        assert emitted <= triggers, pipeline.metadata.name
+
+
 def test_every_model_finds_a_server_that_can_run_it():
     capabilities = {c for s in servers.SERVERS for c in s.spec.extra_capabilities or ()}
-    for model in models.MODELS:
+    for model in SERVED:
         assert set(model.requirements) <= capabilities, model
 
 

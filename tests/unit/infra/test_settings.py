@@ -62,3 +62,8 @@ def test_broken_yaml_is_refused_with_the_place(tmp_path):
 def test_a_relative_folder_of_data_begins_at_the_checkout():
     parsed = settings.Settings.parse({"bellwether:data": "bars"}, "Pulumi.local.yaml")
     assert parsed.data == paths.ROOT / "bars"
+
+
+def test_manifests_begin_at_the_checkout_wherever_a_command_runs():
+    parsed = settings.Settings.parse({"bellwether:manifests": '["seldon", "/a/b.yaml"]'}, "x")
+    assert [str(each) for each in parsed.manifests] == [str(paths.ROOT / "seldon"), "/a/b.yaml"]

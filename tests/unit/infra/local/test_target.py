@@ -9,7 +9,8 @@ import pytest
 
 from infra import settings
 from infra.catalogue import experiments, models, pipelines, topics
-from infra.local import target, toolchain
+from infra.local import manifests, target, toolchain
+from runtimes.guard import watcher_settings
 
 
 class Engine(pulumi.runtime.Mocks):
@@ -31,7 +32,7 @@ class Engine(pulumi.runtime.Mocks):
         }
 
 
-def declared(tmp_path, **values):
+def declared(tmp_path, given=(), **values):
     jars = tmp_path / "jars"
     jars.mkdir(exist_ok=True)
     (jars / "jmx_prometheus_javaagent-1.jar").touch()
@@ -44,6 +45,7 @@ def declared(tmp_path, **values):
             model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
             for model in (*models.MODELS, *models.STEPS)
         },
+        given,
     )
     engine = Engine()
     # The SDK takes the thread's event loop; another test's asyncio.run() has left none.
@@ -72,7 +74,7 @@ def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
         "kafka", "valkey", "valkey-exporter", "feature-stream", "model-server", "mesh", "gateway",
-        "prometheus",
+        "prometheus", "drift",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 
@@ -82,6 +84,12 @@ def test_every_port_of_the_settings_belongs_to_one_process(engine):
     assert sorted(owned) == sorted(
         f"bellwether:ports.{name}" for name in settings.Ports.model_fields
     )
+
+
+def test_the_model_server_publishes_to_this_environments_kafka(tmp_path):
+    engine = declared(tmp_path, namespace="mine", ports={"kafka": 7778})
+    given = json.loads(engine.of("File")["model-server/model-server.json"]["content"])
+    assert (given["kafka"], given["namespace"]) == ("127.0.0.1:7778", "mine")
 
 
 def test_a_moved_port_moves_everywhere(tmp_path):
@@ -129,11 +137,57 @@ def test_a_step_is_told_its_settings_and_where_to_connect(tmp_path):
     assert given["valkey"] == "127.0.0.1:7777"
 
 
+def test_the_drift_watcher_is_given_what_its_settings_take(tmp_path):
+    engine = declared(tmp_path, ports={"valkey": 7777, "drift": 7778})
+    content = engine.of("File")["drift/drift.json"]["content"]
+    given = watcher_settings.Settings.model_validate_json(content)
+    assert given.artifact == pathlib.Path("/cache/guard/sha256-0")
+    assert (given.valkey, given.port, given.threshold) == ("127.0.0.1:7777", 7778, 0.5)
+    assert engine.of("Process")["drift"]["readiness"] == {"url": "http://127.0.0.1:7778/ready"}
+
+
 def test_a_changed_configuration_file_restarts_its_process(tmp_path):
     before = declared(tmp_path).of("Process")
     after = declared(tmp_path, kafka_heap_mb=512).of("Process")
     assert before["kafka"]["triggers"] != after["kafka"]["triggers"]
     assert before["valkey"]["triggers"] == after["valkey"]["triggers"]
+
+
+GIVEN = """
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Experiment
+metadata: {name: iris, namespace: elsewhere}
+spec: {candidates: [{name: iris, weight: 1}, {name: baseline-predictor, weight: 1}]}
+---
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Pipeline
+metadata: {name: chain}
+spec: {steps: [{name: iris, inputs: [chain]}], output: {steps: [iris]}}
+---
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Model
+metadata: {name: iris}
+spec: {storageUri: "gs://seldon-models/iris", requirements: [sklearn]}
+"""
+
+
+def test_manifests_are_declared_unchanged_after_what_they_need(tmp_path):
+    (tmp_path / "given.yaml").write_text(GIVEN)
+    engine = declared(tmp_path, manifests.read([tmp_path / "given.yaml"]))
+    objects = {name: o["manifest"] for name, o in engine.of("SeldonObject").items()}
+    assert objects["model/iris"]["spec"] == {
+        "storageUri": "gs://seldon-models/iris",
+        "requirements": ["sklearn"],
+    }
+    assert objects["pipeline/chain"]["spec"] == {
+        "steps": [{"name": "iris", "inputs": ["chain"]}],
+        "output": {"steps": ["iris"]},
+    }
+    assert objects["experiment/iris"]["metadata"] == {"name": "iris", "namespace": "bellwether"}
+    order = list(engine.of("SeldonObject"))
+    assert order.index("model/iris") < order.index("pipeline/chain")
+    assert order.index("pipeline/chain") < order.index("experiment/iris")
+    assert order.index("baseline-predictor") < order.index("experiment/iris")
 
 
 def test_the_feature_stream_and_the_enrichment_share_store_registry_and_artifact(engine):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.local.mesh import envoy
-from infra.local.mesh.envoy import ModelVersion, Routing, Share, Target
+from infra.local.mesh.envoy import ModelVersion, Routing, ServedPipeline, Share, Target
 from infra.local.mesh.settings import Ports, Settings
 
 ENVOY = Path(__file__).resolve().parents[5] / ".venv" / "bin" / "envoy"
@@ -14,6 +14,9 @@ ENVOY = Path(__file__).resolve().parents[5] / ".venv" / "bin" / "envoy"
 A, B = ModelVersion("a", 1), ModelVersion("b", 2)
 SPLIT = Target("e.experiment", (Share(A, 40), Share(B, 60)), mirror=A, mirror_percent=25)
 PLAIN = Target("a", (Share(A, 0),))
+P, Q = ServedPipeline("p"), ServedPipeline("q")
+OVER_PIPELINES = Target("o.experiment", (Share(P, 30), Share(Q, 70)), mirror=Q, mirror_percent=5)
+PIPELINE = Target("p.pipeline", (Share(P, 1),))
 
 
 def _settings(folder: Path) -> Settings:
@@ -49,10 +52,10 @@ def test_names_are_seldons() -> None:
 
 def test_envoy_takes_what_is_written(tmp_path: Path) -> None:
     settings = _settings(tmp_path)
-    routing = Routing((SPLIT, PLAIN))
+    routing = Routing((SPLIT, PLAIN, OVER_PIPELINES, PIPELINE))
     for path, document in (
         (settings.bootstrap, envoy.bootstrap(settings)),
-        (settings.clusters, envoy.clusters((A, B), settings, "1")),
+        (settings.clusters, envoy.clusters((A, B, P, Q), settings, "1")),
         (settings.routes, envoy.routes(routing, "1")),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,3 +169,58 @@ def test_a_body_over_the_limit_is_refused_by_its_length(limit: int) -> None:
     first = document["resources"][0]["virtual_hosts"][0]["routes"][0]
     assert first["direct_response"]["status"] == 413
     assert first["match"]["headers"][0]["range_match"]["start"] == limit + 1
+
+
+def test_a_pipeline_answers_to_its_header_and_to_two_paths() -> None:
+    paths = {
+        route["match"]["path_separated_prefix"]
+        for route in _routes(PIPELINE)
+        if route.get("route", {}).get("cluster") == "p_pipeline_http"
+    }
+    assert paths == {"/v2", "/v2/models/p.pipeline", "/v2/pipelines/p"}
+    rest, grpc = _to(_routes(PIPELINE), "p.pipeline")
+    assert rest["route"] == {"timeout": "60.000s", "cluster": "p_pipeline_http"}
+    assert grpc["route"] == {"timeout": "60.000s", "cluster": "p_pipeline_grpc"}
+
+
+def test_a_pipelines_cluster_names_it_as_callers_do(tmp_path: Path) -> None:
+    listed = envoy.clusters((P,), _settings(tmp_path), "1")["resources"]
+    metadata = {
+        each["name"]: each["metadata"]["filter_metadata"]["mesh"]
+        for each in listed
+        if "metadata" in each
+    }
+    named = {"model": "p.pipeline", "route": ":p.pipeline:"}
+    assert metadata == {"p_pipeline_http": named, "p_pipeline_grpc": named}
+
+
+def test_the_route_is_added_to_those_that_a_pipeline_tells() -> None:
+    document = envoy.routes(Routing((PIPELINE,)), "1")
+    ((configuration,),) = [document["resources"]]
+    (added,) = configuration["virtual_hosts"][0]["response_headers_to_add"]
+    assert added["header"]["key"] == "x-seldon-route"
+    assert added["append_action"] == "APPEND_IF_EXISTS_OR_ADD"
+
+
+def test_an_experiment_over_pipelines_sticks_and_mirrors_as_one_over_models_does() -> None:
+    routes = _to(_routes(OVER_PIPELINES), "o.experiment")
+    sticky = {
+        route["route"]["cluster"]: _headers(route)["x-seldon-route"]["string_match"]
+        for route in routes
+        if "cluster" in route["route"]
+    }
+    assert sticky["p_pipeline_http"] == {"contains": ":p.pipeline:"}
+    assert sticky["q_pipeline_grpc"] == {"contains": ":q.pipeline:"}
+    (rest,) = [
+        route["route"]
+        for route in routes
+        if "weighted_clusters" in route["route"] and "path_separated_prefix" in route["match"]
+    ]
+    assert rest["weighted_clusters"]["clusters"] == [
+        {"name": "p_pipeline_http", "weight": 30},
+        {"name": "q_pipeline_http", "weight": 70},
+    ]
+    (mirror,) = rest["request_mirror_policies"]
+    assert mirror["cluster"] == "q_pipeline_http"
+    (named,) = mirror["request_headers_mutations"]
+    assert named["append"]["header"] == {"key": "seldon-internal-model", "value": "q.pipeline"}

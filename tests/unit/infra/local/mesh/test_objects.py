@@ -268,3 +268,78 @@ def test_a_new_object_needs_a_name_and_no_resource_version(kept: Objects) -> Non
     kept.create("models", _model("a"))
     with _refused(409, "AlreadyExists"):
         kept.create("models", _model("a"))
+
+
+def _pipeline(name: str, *steps: str, **spec: Any) -> dict[str, Any]:
+    return _manifest("Pipeline", name, steps=[{"name": each} for each in steps], **spec)
+
+
+def test_a_pipeline_is_kept_listed_changed_and_removed_as_other_kinds_are(
+    store: Store, kept: Objects, recorder: Recorder
+) -> None:
+    kept.replace("pipelines", "p", _pipeline("p", "a"))
+    patched = kept.patch("pipelines", "p", {"spec": {"output": {"steps": ["a"]}}})
+    assert patched["metadata"]["generation"] == 2
+    again = Objects(store, "desk", ())
+    assert [each["spec"] for each in again.list("pipelines")["items"]] == [patched["spec"]]
+    kept.delete("pipelines", "p")
+    assert recorder.heard == [("changed", "p"), ("changed", "p"), ("removed", "p")]
+    assert not kept.pipelines
+
+
+def test_a_pipeline_whose_models_are_missing_is_taken(kept: Objects) -> None:
+    assert kept.replace("pipelines", "p", _pipeline("p", "ghost"))[1]
+
+
+def test_a_pipeline_that_seldon_refuses_leaves_the_one_before_as_it_is(kept: Objects) -> None:
+    kept.replace("pipelines", "p", _pipeline("p", "a"))
+    with _refused(422, "Invalid") as said:
+        kept.replace("pipelines", "p", _pipeline("p", "a", "a"))
+    assert said.message == "pipeline p has repeated step a"
+    assert kept.get("pipelines", "p")["spec"]["steps"] == [{"name": "a"}]
+
+
+def test_a_pipelines_name_is_checked_in_seldons_words(kept: Objects) -> None:
+    with _refused(422, "Invalid") as said:
+        kept.replace("pipelines", "v.9", _pipeline("v.9", "a"))
+    assert said.message == (
+        "pipeline v.9 does not have a valid name - "
+        "it must be alphanmumeric and cannot contain dots (.)"
+    )
+
+
+def test_a_step_without_the_field_that_is_meant_is_told_the_right_one(kept: Objects) -> None:
+    body = _manifest("Pipeline", "p", steps=[{"name": "a", "input": ["p"]}])
+    with _refused(400, "BadRequest") as said:
+        kept.replace("pipelines", "p", body)
+    assert said.message.endswith(
+        'unknown field "spec.steps[0].input", did you mean "spec.steps[0].inputs"?'
+    )
+
+
+def test_a_model_that_a_pipeline_uses_can_neither_go_nor_stop(kept: Objects) -> None:
+    kept.replace("models", "a", _model("a"))
+    kept.replace("pipelines", "p", _pipeline("p", "a"))
+    with _refused(409, "Conflict") as said:
+        kept.delete("models", "a")
+    assert "used by pipeline p (step): remove it there first" in said.message
+    with _refused(409, "Conflict") as said:
+        kept.patch("models", "a", {"spec": {"replicas": 0}})
+    assert "used by pipeline p (step), and replicas: 0 would stop it" in said.message
+    kept.delete("pipelines", "p")
+    kept.delete("models", "a")
+
+
+def test_a_pipeline_that_is_a_candidate_or_an_input_cannot_go(kept: Objects) -> None:
+    kept.replace("pipelines", "p", _pipeline("p", "a"))
+    fed = _pipeline("q", "b", input={"externalInputs": ["p.outputs"]})
+    kept.replace("pipelines", "q", fed)
+    over = _experiment("e", p=1)
+    over["spec"]["resourceType"] = "pipeline"
+    kept.replace("experiments", "e", over)
+    with _refused(409, "Conflict") as said:
+        kept.delete("pipelines", "p")
+    assert "used by experiment e (candidate) and pipeline q (input)" in said.message
+    kept.delete("experiments", "e")
+    kept.delete("pipelines", "q")
+    kept.delete("pipelines", "p")

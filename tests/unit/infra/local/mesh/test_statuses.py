@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from infra import seldon
-from infra.local.mesh import artifacts
+from infra.local.mesh import artifacts, pipelines, plan
 from infra.local.mesh.conditions import Conditions
 from infra.local.mesh.envoy import ModelVersion
 from infra.local.mesh.state import Problem, Routed, State
@@ -24,6 +24,10 @@ def _model(spec: seldon.ModelSpec = NEW, **more: Any) -> seldon.Model:
 
 def _statuses(state: State) -> Statuses:
     return Statuses(state, Conditions(), "127.0.0.1:9010")
+
+
+def _experiment_status(state: State, experiment: seldon.Experiment, acting: int) -> dict[str, Any]:
+    return _statuses(state).experiment(experiment, acting, plan.Live(state.live(), {}))
 
 
 def _ready(status: dict[str, Any], kind: str = "Ready") -> tuple[str, str, str]:
@@ -113,30 +117,30 @@ def _serving(**more: Any) -> State:
 
 
 def test_an_experiment_is_ready_once_its_routes_act() -> None:
-    statuses = _statuses(_serving(routed={"e": Routed(None, 1, ACTING)}))
-    before = statuses.experiment(_experiment(1), ACTING - 1)
+    state = _serving(routed={"e": Routed(None, 1, ACTING)})
+    before = _experiment_status(state, _experiment(1), ACTING - 1)
     assert _ready(before) == ("False", "RoutesPending", "Envoy does not route by it yet")
-    after = statuses.experiment(_experiment(1), ACTING)
+    after = _experiment_status(state, _experiment(1), ACTING)
     for kind in ("ExperimentReady", "Ready"):
         assert _ready(after, kind) == ("True", "ExperimentActive", "experiment active")
 
 
 def test_a_change_of_weights_shows_in_the_observed_generation_only() -> None:
-    statuses = _statuses(_serving(routed={"e": Routed(4, 5, ACTING)}))
-    before = statuses.experiment(_experiment(5), ACTING - 1)
+    state = _serving(routed={"e": Routed(4, 5, ACTING)})
+    before = _experiment_status(state, _experiment(5), ACTING - 1)
     assert (before["observedGeneration"], _ready(before)[0]) == (4, "True")
-    after = statuses.experiment(_experiment(5), ACTING)
+    after = _experiment_status(state, _experiment(5), ACTING)
     assert (after["observedGeneration"], _ready(after)[0]) == (5, "True")
 
 
 def test_a_missing_candidate_and_a_missing_mirror_are_told_apart() -> None:
     said = "no live replica for model m for model route e.experiment"
-    status = _statuses(State([], server_up=True)).experiment(_experiment(1), ACTING)
+    status = _experiment_status(State([], server_up=True), _experiment(1), ACTING)
     assert _ready(status, "ExperimentReady") == ("False", "CandidatesNotReady", said)
     assert _ready(status, "CandidatesReady") == ("False", "CandidatesNotReady", said)
     assert _ready(status, "MirrorReady")[0] == "True"
     mirrored = _experiment(1, mirror=seldon.Mirror(name="ghost", percent=1))
-    status = _statuses(_serving()).experiment(mirrored, ACTING)
+    status = _experiment_status(_serving(), mirrored, ACTING)
     assert _ready(status, "ExperimentReady")[1] == "MirrorNotReady"
     assert _ready(status, "CandidatesReady")[0] == "True"
     assert _ready(status, "MirrorReady")[0] == "False"
@@ -144,7 +148,7 @@ def test_a_missing_candidate_and_a_missing_mirror_are_told_apart() -> None:
 
 def test_refused_routes_show_in_the_experiment() -> None:
     state = _serving(routed={"e": Routed(None, 1, ACTING)}, routes_problem="Envoy refused them")
-    status = _statuses(state).experiment(_experiment(1), ACTING)
+    status = _experiment_status(state, _experiment(1), ACTING)
     assert _ready(status) == ("False", "RoutesRejected", "Envoy refused them")
 
 
@@ -168,3 +172,75 @@ def test_a_server_says_whether_it_runs_here(
     status = _statuses(state).server(server)
     assert _ready(status)[1] == reason
     assert (status["loadedModels"], status["replicas"]) == (models, models)
+
+
+def _pipeline(generation: int = 2, *steps: str, **spec: Any) -> seldon.Pipeline:
+    listed = tuple(seldon.PipelineStep(name=each) for each in steps or ("m",))
+    return seldon.Pipeline(
+        metadata=seldon.ObjectMeta(name="p", uid="p", generation=generation),
+        spec=seldon.PipelineSpec(steps=listed, **spec),
+    )
+
+
+def _executing(pipeline: seldon.Pipeline, since: int = ACTING) -> State:
+    return _serving(executed={"p": pipelines.whole(pipeline)}, reachable_since={"p": since})
+
+
+def _pipeline_status(
+    state: State, pipeline: seldon.Pipeline, refused: str | None = None
+) -> dict[str, Any]:
+    return _statuses(state).pipeline(pipeline, ACTING, {"p": pipeline}, refused)
+
+
+def test_a_pipeline_is_ready_once_it_is_executed_routed_and_has_its_models() -> None:
+    status = _pipeline_status(_executing(_pipeline()), _pipeline())
+    assert {each["type"]: each["status"] for each in status["conditions"]} == dict.fromkeys(
+        ("PipelineReady", "PipelineGwReady", "ModelsReady", "Ready"), "True"
+    )
+    assert _ready(status) == ("True", "PipelineReady", "version 2 is executed")
+    assert _ready(status, "ModelsReady") == ("True", "ModelsAvailable", "Models all available")
+    assert status["observedGeneration"] == 2
+
+
+def test_a_pipeline_without_a_model_is_executed_and_says_which_it_lacks() -> None:
+    pipeline = _pipeline(2, "m", "ghost")
+    status = _pipeline_status(_executing(pipeline), pipeline)
+    assert _ready(status, "PipelineReady")[0] == "True"
+    missing = ("False", "ModelsNotAvailable", "Some models are not available: ghost")
+    assert _ready(status, "ModelsReady") == _ready(status) == missing
+
+
+def test_a_pipeline_that_changes_in_place_says_what_still_serves() -> None:
+    status = _pipeline_status(_executing(_pipeline(1, "old")), _pipeline())
+    said = "the model server does not act on it yet; version 1 keeps serving"
+    assert _ready(status) == ("False", "PipelineCreating", said)
+    assert status["observedGeneration"] == 1
+
+
+def test_a_pipeline_of_the_same_generation_that_says_something_else_is_not_executed() -> None:
+    assert _ready(_pipeline_status(_executing(_pipeline(2, "old")), _pipeline()))[0] == "False"
+
+
+def test_a_pipeline_that_envoy_does_not_know_yet_says_so() -> None:
+    status = _pipeline_status(_executing(_pipeline(), since=ACTING + 1), _pipeline())
+    assert _ready(status, "PipelineReady")[0] == "True"
+    waiting = ("False", "PipelineCreating", "Envoy does not route to it yet")
+    assert _ready(status, "PipelineGwReady") == _ready(status) == waiting
+
+
+def test_a_pipeline_that_the_model_server_refuses_says_why() -> None:
+    status = _pipeline_status(_serving(), _pipeline(), "no such join")
+    assert _ready(status) == ("False", "PipelineFailed", "no such join")
+
+
+def test_a_pipeline_of_a_dead_model_server_says_that_it_is_down() -> None:
+    state = _executing(_pipeline())
+    state.server_up = False
+    assert _ready(_pipeline_status(state, _pipeline()))[1] == "ModelServerDown"
+
+
+def test_a_pipeline_that_waits_for_another_one_is_ready_and_says_so() -> None:
+    pipeline = _pipeline(input=seldon.PipelineInput(external_inputs=("ghost.outputs",)))
+    ok, _, message = _ready(_pipeline_status(_executing(pipeline), pipeline))
+    assert ok == "True"
+    assert message == "callers are answered; nothing comes from ghost.outputs yet"

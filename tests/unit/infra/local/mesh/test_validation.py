@@ -97,14 +97,49 @@ def test_other_names_are_refused(name: str) -> None:
     assert refused.value.body()["details"]["causes"][0]["field"] == "metadata.name"
 
 
-def test_the_users_of_a_model_are_told_with_their_role() -> None:
+def _model(name: str) -> seldon.Model:
+    return seldon.Model(
+        metadata=seldon.ObjectMeta(name=name), spec=seldon.ModelSpec(storage_uri="/x")
+    )
+
+
+def _pipeline(name: str, *steps: str, feeders: tuple[str, ...] = ()) -> seldon.Pipeline:
+    return seldon.Pipeline(
+        metadata=seldon.ObjectMeta(name=name),
+        spec=seldon.PipelineSpec(
+            steps=tuple(seldon.PipelineStep(name=each) for each in steps),
+            input=seldon.PipelineInput(external_inputs=feeders) if feeders else None,
+        ),
+    )
+
+
+def test_the_users_of_a_model_or_pipeline_are_told_with_their_role() -> None:
     experiments = [
         _experiment("one", (("a", 1), ("b", 1)), default="a"),
         _experiment("two", (("b", 1),), mirror=seldon.Mirror(name="a", percent=1)),
+        _experiment("over", (("a", 1), ("p", 1)), default="p", resource_type="pipeline"),
     ]
-    assert validation.users_of("a", experiments) == ("one (default candidate)", "two (mirror)")
-    assert validation.users_of("b", experiments) == ("one (candidate)", "two (candidate)")
-    assert validation.users_of("c", experiments) == ()
+    chain, fed = _pipeline("p", "b", "d"), _pipeline("q", "d", feeders=("p.outputs",))
+
+    def users(resource: seldon.Resource) -> str:
+        return validation.users_of(resource, experiments, [chain, fed])
+
+    assert users(_model("a")) == "experiment one (default candidate), two (mirror)"
+    assert users(_model("b")) == "experiment one (candidate), two (candidate) and pipeline p (step)"
+    assert users(_model("d")) == "pipeline p (step), q (step)"
+    assert users(_model("c")) == users(_model("p")) == users(fed) == ""
+    assert users(chain) == "experiment over (default candidate) and pipeline q (input)"
+
+
+def test_a_model_and_a_pipeline_of_one_name_can_each_be_a_default() -> None:
+    over_models = _experiment("one", (("a", 1),), default="a")
+    over_pipelines = _experiment("two", (("a", 1),), default="a", resource_type="pipeline")
+    validation.check_experiment(over_pipelines, [over_models])
+    with pytest.raises(refusal.Refusal, match="already in experiment three as a baseline"):
+        validation.check_experiment(
+            _experiment("three", (("a", 1),), default="a", resource_type="pipeline"),
+            [over_models, over_pipelines],
+        )
 
 
 SERVERS = {"one": ("mlserver", "python"), "two": ("lightgbm",)}

@@ -1,0 +1,1 @@
+"""What the explainer is given: every predictor's artifact, and days that stand for what is usual."""

@@ -1,0 +1,1 @@
+"""What is usual for each symbol: the forecast when its data cannot be trusted."""

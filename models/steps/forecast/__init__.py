@@ -1,0 +1,1 @@
+"""Forecast: takes up whichever branch answered. Nothing is learnt for it."""

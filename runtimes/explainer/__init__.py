@@ -1,0 +1,1 @@
+"""Explains forecasts: attributions on the path, further methods on demand."""

@@ -1,0 +1,50 @@
+"""What chooses a branch: the interface behind which a rule stands today, and may learn tomorrow."""
+
+import dataclasses
+from typing import Protocol
+
+from runtimes import contract
+from runtimes.contract import regimes
+
+BRANCH: dict[str, str] = dict(zip(regimes.NAMES, contract.BRANCHES, strict=True))
+"""The branch that is made for each regime."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """What is known when a branch is chosen."""
+
+    symbol: str | None
+    volatility: float
+    """Annualised root mean square of the log returns in the window."""
+    trend: float
+    """Simple return over the window."""
+    previous: str | None
+    """The regime that the symbol was in at its last request, if there was one."""
+    history: regimes.Array
+    """[1, T, C], for a policy that looks at more than the two measures."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """A branch, and why."""
+
+    branch: str
+    """One of `contract.BRANCHES`."""
+    regime: str
+    """One of `regimes.NAMES`."""
+    reason: str
+    """In words and numbers, for a person."""
+    propensity: float = 1.0
+    """Probability with which this branch was chosen in this context: 1 for a rule.
+
+    What an off-policy evaluation divides by.
+    """
+
+
+class Policy(Protocol):
+    """Chooses one branch for each request."""
+
+    def choose(self, context: Context) -> Choice:
+        """Choose without waiting for anything: it is called in the server's event loop."""
+        ...
