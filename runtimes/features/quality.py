@@ -74,11 +74,13 @@ class Judge:
         missing: list[str] = []
         not_finite: list[str] = []
         out_of_range: list[str] = []
-        lost = 0.0
+        needed = sound = 0.0
         for name, view in self._views.items():
             values = row.features[name]
             for feature in view.features:
                 value = given.get(feature.name, values.get(feature.name))
+                weight = self._weights.get(feature.name, 0.0)
+                needed += weight
                 if value is None:
                     missing.append(feature.name)
                 elif not _finite(value):
@@ -86,9 +88,8 @@ class Judge:
                 elif not self._in_range(feature, value):
                     out_of_range.append(feature.name)
                 elif name not in stale or feature.name in given:
-                    continue
-                lost += self._weights.get(feature.name, 0.0)
-        share = max(0.0, 1.0 - lost)
+                    sound += weight
+        share = sound / needed
         absent = self._needed.intersection([*missing, *not_finite])
         unusable = bool(absent) or MARKET_DATA in stale or MARKET_DATA not in row.moments
         return Quality(

@@ -21,6 +21,7 @@ def feature_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             str(folder),
         ],
         check=True,
-        env=os.environ | {"PYTHONPATH": str(feature_servers.ROOT)},
+        env=os.environ
+        | {"PYTHONPATH": f"{feature_servers.ROOT}{os.pathsep}{HERE / 'serving_environment'}"},
     )
     return folder

@@ -6,6 +6,7 @@
 import pathlib
 import sys
 
+import added_feature
 import numpy as np
 
 from models import data, dataset, sources
@@ -31,6 +32,10 @@ def main(folder: pathlib.Path) -> None:
         features=made.features,
         history=made.history(),
     )
+    added_feature.add()
+    more = folder / "artifact-with-one-more"
+    more.mkdir()
+    build.write(frames, definitions.declare(frames), more)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Feast over a real Valkey and real files; run by `test_feature_store.py`, which says where they are."""
 
 import datetime as dt
+import json
 import os
 import pathlib
 
@@ -324,3 +325,27 @@ def test_a_row_takes_as_little_of_nothing_as_of_everything(store, declared):
     assert set(empty.features) == {view.name for view in declared.views}
     assert not any(empty.features.values())
     assert store.config.entity_key_serialization_version == rows.ENTITY_KEY_VERSION
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_training_set_is_written_and_summed_up(tmp_path, capsys, suffix):
+    out = tmp_path / f"set{suffix}"
+    common = ["--artifact", str(ARTIFACT), "--registry", str(tmp_path / "registry.db")]
+    span = ["--symbols", "SPX,WTI", "--from", "2008-09-12", "--to", "2008-09-16"]
+    assert training_set.main([*common, *span, "--out", str(out)]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["rows"] == summary["complete"] == 6
+    assert summary["symbols"] == ["SPX", "WTI"]
+    frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    assert list(frame.columns) == ["symbol", "event_timestamp", *summary["features"]]
+    history = frame.loc[0, "history"]
+    assert len(json.loads(history) if suffix == ".csv" else history) == 180
+
+
+def test_a_training_set_of_nothing_says_what_there_is(tmp_path, capsys):
+    common = ["--artifact", str(ARTIFACT), "--registry", str(tmp_path / "registry.db")]
+    common += ["--out", str(tmp_path / "set.csv")]
+    assert training_set.main([*common, "--symbols", "SPY"]) == 1
+    assert "known are IXIC, SPX, VIX, WTI" in capsys.readouterr().err
+    assert training_set.main([*common, "--from", "2030-01-01"]) == 1
+    assert "there is data from 2006-01-03 to 2018-12-31" in capsys.readouterr().err
