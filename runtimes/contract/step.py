@@ -156,7 +156,8 @@ class Step(MLModel):  # type: ignore[misc]  # MLServer carries no types
             # A text tensor's trailing sizes are given by its signature.
             width = max(1, math.prod(tensor.shape[1:]))
             shape = [len(value) // width, *tensor.shape[1:]]
-            data: list[Any] = value
+            # Bytes, as MLServer's own codec has them: its gRPC takes no other text.
+            data: list[Any] = [text.encode() for text in value]
         else:
             shape, data = list(value.shape), value.ravel().tolist()
         return types.ResponseOutput(

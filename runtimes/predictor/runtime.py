@@ -160,7 +160,8 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
     def _output(self, name: str, forecast: artifact.Forecast) -> types.ResponseOutput:
         if name == contract.MODEL:
             rows = len(forecast.volatility)
-            identity = list(self._identity.values())
+            # Bytes, as MLServer's own codec has them: its gRPC takes no other text.
+            identity = [text.encode() for text in self._identity.values()]
             return types.ResponseOutput(
                 name=name,
                 shape=[rows, len(identity)],
