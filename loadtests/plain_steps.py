@@ -8,12 +8,13 @@ and answers with one line, see `Plain.measure`.
 """
 
 import asyncio
+import contextlib
 import json
 import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from infra.local import model_server
@@ -21,8 +22,6 @@ from infra.local.dataflow import errors, executor, serving, tensors, wire
 from infra.local.mesh import artifacts, dataflow
 
 ARGUMENTS = 4
-
-_Predict = Callable[[Any], Awaitable[Any]]
 
 
 class _Unmeasured:
@@ -41,31 +40,39 @@ class _Unmeasured:
 class _Timed:
     """In the data plane's place: calls a model, and remembers how long it took."""
 
-    def __init__(self, predicts: dict[str, _Predict]) -> None:
-        self._predicts = predicts
+    def __init__(self, models: dict[str, Any]) -> None:
+        self._models = models
         self.took: dict[str, list[float]] = {}
         self.sum = 0.0
 
-    async def infer(self, request: Any, name: str) -> Any:
-        """Call a model."""
-        predict = self._predicts.get(name)
-        if predict is None:
+    async def model(self, name: str, version: str | None) -> Any:
+        """Give a model."""
+        del version
+        found = self._models.get(name)
+        if found is None:
             raise errors.NotServed(f"{name} is not in the repository")
+        return found
+
+    async def infer(self, payload: Any, name: str) -> Any:
+        """Call a model."""
+        async with self.around(name) as model:
+            return await model.predict(payload)
+
+    @contextlib.asynccontextmanager
+    async def around(self, name: str) -> AsyncIterator[Any]:
+        """Time a call of a model."""
         began = time.perf_counter()
-        response = await predict(request)
+        yield self._models[name]
         taken = time.perf_counter() - began
         self.took.setdefault(name, []).append(taken)
         self.sum += taken
-        return response
 
 
 class Plain:
     """One pipeline over models that were loaded without a server."""
 
-    def __init__(
-        self, predicts: dict[str, _Predict], document: dataflow.Document, namespace: str
-    ) -> None:
-        self._timed = _Timed(predicts)
+    def __init__(self, models: dict[str, Any], document: dataflow.Document, namespace: str) -> None:
+        self._timed = _Timed(models)
         self._executor = executor.Executor(serving.Models(self._timed), namespace, _Unmeasured())
         self._executor.act_on(document)
 
@@ -96,14 +103,14 @@ class Plain:
         }
 
 
-async def _load(repository: pathlib.Path, names: set[str]) -> dict[str, _Predict]:
-    predicts = {}
+async def _load(repository: pathlib.Path, names: set[str]) -> dict[str, Any]:
+    models = {}
     for name in sorted(names):
         settings = model_server.model_settings(repository / name / artifacts.SETTINGS_FILE)
         model = settings.implementation(settings)
         await model.load()
-        predicts[name] = model.predict
-    return predicts
+        models[name] = model
+    return models
 
 
 async def _serve(repository: pathlib.Path, namespace: str, pipeline: str) -> None:

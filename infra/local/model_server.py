@@ -147,8 +147,12 @@ class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
             raise ModelNotReady(name, version)
         return model
 
-    def _infer_contextmanager(self, name: str, version: str | None = None) -> "_Inference":
+    def around(self, name: str, version: str | None = None) -> "_Inference":
+        """Do what MLServer does around a call of a model, in a block that is given the model."""
         return _Inference(self, name, version)
+
+    def _infer_contextmanager(self, name: str, version: str | None = None) -> "_Inference":
+        return self.around(name, version)
 
 
 class _Inference:

@@ -17,7 +17,6 @@ import hiredis
 import numpy as np
 import orjson
 import pydantic
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import publishing, step
@@ -156,7 +155,7 @@ class Enrichment(step.Step):
         return bool(await super().unload())
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Read, judge, publish, answer."""
         symbol = str(inputs[contract.SYMBOL][0])
@@ -170,14 +169,14 @@ class Enrichment(step.Step):
             now = self._market(stored_clock).now()
         except (connection.Away, clock.ClockError) as error:
             enrichment_metrics.AWAY.inc()
-            return self._without_store(symbol, given, str(error), payload)
+            return self._without_store(symbol, given, str(error), asked)
         enrichment_metrics.READS.observe(time.perf_counter() - began)
         known = self._known.get(symbol)
         if known is None or known.stored != stored:
             known = self._known[symbol] = self._read(stored)
         stale = self._judge.stale(known.row.moments, now)
         score, report = self._judged(known, stale, given, now)
-        self._publish(symbol, known, given, score, now, payload)
+        self._publish(symbol, known, given, score, now, asked)
         return self._answer(symbol, known, given, score, report)
 
     def _read(self, stored: Any) -> _Known:
@@ -235,10 +234,10 @@ class Enrichment(step.Step):
         }
 
     def _without_store(
-        self, symbol: str, given: Mapping[str, float], reason: str, payload: types.InferenceRequest
+        self, symbol: str, given: Mapping[str, float], reason: str, asked: step.Asked
     ) -> dict[str, step.Value]:
         found = self._judge.unknown(reason)
-        self._publish(symbol, self._nothing, given, 0.0, None, payload)
+        self._publish(symbol, self._nothing, given, 0.0, None, asked)
         return self._answer(symbol, self._nothing, given, found.score, found.report())
 
     def _vector(self, features: Mapping[str, float]) -> step.Array:
@@ -251,10 +250,10 @@ class Enrichment(step.Step):
         given: Mapping[str, float],
         score: float,
         now: float | None,
-        payload: types.InferenceRequest,
+        asked: step.Asked,
     ) -> None:
         record = {
-            "id": payload.id or str(uuid.uuid4()),
+            "id": asked.id or str(uuid.uuid4()),
             "time": dt.datetime.now(dt.UTC),
             "market_time": None if now is None else dt.datetime.fromtimestamp(now, dt.UTC),
             "symbol": symbol,

@@ -109,7 +109,7 @@ class Judge:
     def _in_range(self, feature: definitions.Feature, value: online_row.Number) -> bool:
         if feature.name == HISTORY:
             return bool(np.all(value >= self._lowest) and np.all(value <= self._highest))
-        return bool(np.all(feature.lowest <= value) and np.all(value <= feature.highest))
+        return bool(feature.lowest <= value <= feature.highest)
 
     def _reason(
         self,

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pydantic
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import step
@@ -125,10 +124,10 @@ class Guard(step.Step):
         return True
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Answer one request: see the class."""
-        del payload
+        del asked
         symbol = _text(inputs[contract.SYMBOL])
         row = _array(inputs.get(contract.FEATURES))
         anomaly = 1.0 if row is None else self._usual.anomaly(symbol, row[0])
