@@ -10,7 +10,7 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import demos, environment, steps
+from bellwether import demos, environment, features, steps
 from infra import settings
 from loadtests import durations, endpoints
 from models import sources
@@ -39,6 +39,7 @@ EXPECTED = (
     demos.DemoError,
     endpoints.LoadTestError,
     environment.EnvironmentFailedError,
+    features.FeatureStoreError,
     settings.SettingsError,
     sources.DataError,
 )

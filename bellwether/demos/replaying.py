@@ -18,10 +18,14 @@ class Replaying:
     """Runs `send` in a thread of its own.
 
     `send` is given a function that it has to call after each day; there it is held, and ended.
+    `on_hold` is called with the last day that was sent, in that thread, when a hold begins.
     """
 
-    def __init__(self, send: collections.abc.Callable[[Said], object]) -> None:
+    def __init__(
+        self, send: collections.abc.Callable[[Said], object], on_hold: Said = lambda _: None
+    ) -> None:
         self._send = send
+        self._on_hold = on_hold
         self._goes, self._over = threading.Event(), threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "replay")
         self._job: concurrent.futures.Future[object] | None = None
@@ -67,8 +71,9 @@ class Replaying:
             return None
 
     def _said(self, day: dt.date) -> None:
-        del day
         self.days += 1
-        self._goes.wait()
+        if not self._goes.is_set():
+            self._on_hold(day)
+            self._goes.wait()
         if self._over.is_set():
             raise _Over

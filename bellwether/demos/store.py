@@ -17,7 +17,7 @@ from . import (
     freshness,
     gateway,
     live,
-    replaying,
+    past,
     shelf,
     store_picture,
     streaming,
@@ -136,7 +136,7 @@ def main(  # noqa: PLR0913  each is an option of the command
         bool, typer.Option("--realtime", help="Replay history as a stream, and watch.")
     ] = False,
     speed: typing.Annotated[
-        float, typer.Option(min=0.01, help="Trading days a second of the replay.")
+        float, typer.Option(min=0.1, max=100, help="Trading days a second of the replay.")
     ] = SPEED,
     begin: typing.Annotated[
         dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the replay.")
@@ -157,18 +157,22 @@ def main(  # noqa: PLR0913  each is an option of the command
             _show(of, json_=json_)
             return
         path = command.picture_path(selected, picture, "feature-store")
-        kafka = f"127.0.0.1:{configured.ports.kafka}"
-        replay = replaying.of_history(stack, speed, begin.date())
+        history = past.Past.of(selected, source, speed, begin.date())
         watch, screen = streaming.Watch(of), live.Screen("feature store", seconds)
-        heard = arrivals.Arrivals(kafka, streaming.TOPICS, watch.record)
-        with heard, replay, watch, screen:
-            result = streaming.run(
-                watch,
-                heard,
-                replay,
-                seconds,
-                lambda now: screen.show(lambda: live_table(watch, now), lambda: line(watch, now)),
-            )
+        heard = arrivals.Arrivals(history.kafka, streaming.TOPICS, watch.record)
+        replay = history.replaying(streaming.held_seconds(seconds))
+        with past.put_back(of, history.kafka) as newest, heard:
+            with replay, watch, screen:
+                result = streaming.run(
+                    watch,
+                    heard,
+                    replay,
+                    seconds,
+                    lambda now: screen.show(
+                        lambda: live_table(watch, now), lambda: line(watch, now)
+                    ),
+                )
+            command.say(f"putting the store back to {newest}")
         with_store = work.measure(of, symbols[0], source)
     store_picture.draw(result, with_store, path)
     command.say(*sentences(result), *work.sentences(with_store), f"picture: {path}")

@@ -176,6 +176,11 @@ class Now:
     """Seconds since the first bar."""
 
 
+def held_seconds(seconds: float) -> float:
+    """Give for how long the replay is held in a demo of so many seconds."""
+    return (HELD[1] - HELD[0]) * seconds
+
+
 def run(
     watch: Watch,
     heard: arrivals.Arrivals,

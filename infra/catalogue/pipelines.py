@@ -11,10 +11,11 @@ _BRANCHES = {
 }
 """What the router emits -> the model that answers then."""
 
-_OUTER_WINDOW_MS = 1000
-"""How long the decision waits for a step that is slow.
+_OUTER_WINDOW_MS = 500
+"""How long the decision waits for what does not come, counted from its first input.
 
-It does not wait for what is known not to come; what is shorter ends forecasts of a busy server.
+Longer than the other steps take under load: what comes later is left out.
+The mesh waits for nothing that cannot come any more; Seldon waits for the window's end.
 """
 
 

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from infra.local.dataflow import errors
+from infra.local.dataflow.tensors import Request
 from infra.local.mesh import dataflow
-from tests.unit.infra.local.dataflow.world import World, pipeline, run, step
+from tests.unit.infra.local.dataflow.world import World, pipeline, run, step, tensors
 
 
 def plus(term):
@@ -47,9 +48,6 @@ def test_the_answer_tells_the_steps_that_ran_in_order():
     world = World(CHAIN, models=ARITHMETIC)
 
     async def routes():
-        from infra.local.dataflow.tensors import Request
-        from tests.unit.infra.local.dataflow.world import tensors
-
         call = world.executor.call("chain", Request("r1", tensors({"INPUT": [1]})))
         await call.answer()
         return call.routes
