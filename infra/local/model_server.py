@@ -13,6 +13,7 @@ see `infra.local.mesh.settings.ModelServerSettings`.
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import signal
@@ -63,6 +64,13 @@ from runtimes.predictor import client_errors
 logger = logging.getLogger(__name__)
 
 ARGUMENTS = 2
+SETTLED_SECONDS = 2
+"""How long after a model was loaded the loading counts as over."""
+
+COLLECTED_EVERY = (20_000, 20, 20)
+"""Python's thresholds (objects, then collections) for its collector: a request makes thousands of
+objects, and hardly a cycle."""
+
 GRACE_SECONDS = 5
 """How long requests may take to finish when the server is told to stop."""
 
@@ -202,8 +210,34 @@ class _Inference:
             raise WorkerError(error) from error
 
 
+class Garbage:
+    """Keeps Python's collector of cycles away from what stays.
+
+    Libraries and models are hundreds of thousands of objects: going through them takes 150 ms,
+    during which nobody is answered, and Python does so every few thousand requests.
+    What is there a moment after models were loaded is collected once, and left alone from then on.
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def loaded(self) -> None:
+        """Take that a model was loaded; perhaps others follow at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(SETTLED_SECONDS, self._settle)
+
+    def _settle(self) -> None:
+        gc.set_threshold(*COLLECTED_EVERY)
+        gc.unfreeze()  # a model that was replaced since may be among it
+        gc.collect()
+        gc.freeze()
+
+
 class Handlers(ModelRepositoryHandlers):  # type: ignore[misc] # MLServer is not typed
     """The repository API, with reasons for failures."""
+
+    garbage = Garbage()
 
     async def load(self, name: str) -> bool:
         """Load a model. Raises `LoadFailed` with the reason."""
@@ -216,6 +250,7 @@ class Handlers(ModelRepositoryHandlers):  # type: ignore[misc] # MLServer is not
         if not model.ready:
             await self._model_registry.unload(name)
             raise LoadFailed(name, "its load() did not return True")
+        self.garbage.loaded()
         return True
 
 

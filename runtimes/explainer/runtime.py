@@ -171,8 +171,8 @@ class Explainer(step.Step):
         self._count(attributor.method, "made")
         document["model"] = identity.document()
         document["milliseconds"] = round(seconds * 1000, 3)
-        self._keep(key, orjson.dumps(document | {"cached": True}).decode())
-        return orjson.dumps(document | {"cached": False}).decode()
+        self._keep(key, _written(document | {"cached": True}))
+        return _written(document | {"cached": False})
 
     def _find(self, identity: explanation.Identity) -> bundle.Predictor:
         """Give the very artifact that made the forecast; raise `Refusal` if it is not here."""
@@ -229,3 +229,8 @@ def check(parts: attribution.Attribution, volatility: float) -> None:
             "incomplete",
             f"the contributions do not add up to the output: off by {parts.completeness_error:.2g}",
         )
+
+
+def _written(document: Mapping[str, typing.Any]) -> str:
+    text: bytes = orjson.dumps(document)
+    return text.decode()

@@ -224,7 +224,9 @@ class Call:
         late = any(self._states[number].late for number in step.joins)
         if not (late or told.keys() & self._unserved.keys()):
             return failed
-        reasons = [f"{self._plan.steps[number].name} did not run: {told[number]}" for number in told]
+        reasons = [
+            f"{self._plan.steps[number].name} did not run: {told[number]}" for number in told
+        ]
         return NotAnswered(UNAVAILABLE, "; ".join((str(failed), *filter(None, lacks), *reasons)))
 
     async def _ask(self, step: plan.Step, asked: StepRequest) -> Given:
