@@ -50,7 +50,7 @@ from mlserver.settings import ModelSettings, Settings
 from infra.local.dataflow import metrics as pipeline_metrics
 from infra.local.dataflow.broker import TopicKeeper
 from infra.local.dataflow.executor import Executor
-from infra.local.dataflow.outbox import CLIENT, Outbox
+from infra.local.dataflow.outbox import Outbox
 from infra.local.dataflow.rest import RestPipelines
 from infra.local.dataflow.rpc import RpcPipelines
 from infra.local.dataflow.serving import SUFFIX, Models, Pipelines
@@ -58,7 +58,6 @@ from infra.local.mesh import dataflow, envoy
 from infra.local.mesh import settings as mesh_settings
 from infra.local.mesh.artifacts import SETTINGS_FILE
 from infra.local.mesh.gateway_requests import GatewayRequests
-from runtimes.contract import publishing
 from runtimes.predictor import client_errors
 
 logger = logging.getLogger(__name__)
@@ -468,7 +467,7 @@ class ModelServer:
         )
         self._plane = Plane(self._settings, registry)
         self._handlers = Handlers(repository=self._repository, model_registry=registry)
-        self._publisher, self._outbox, self._topics = _publishing(own)
+        self._outbox, self._topics = _publishing(own)
         self._executor = Executor(
             Models(self._plane),
             own.namespace,
@@ -494,6 +493,8 @@ class ModelServer:
             # The mesh writes another and says so; models are served all the same.
             logger.exception("%s cannot be acted on", self._document)
         keeper = asyncio.create_task(self._topics.keep()) if self._topics is not None else None
+        if self._outbox is not None:
+            self._outbox.start()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._rest.start())
@@ -503,9 +504,8 @@ class ModelServer:
         finally:
             if keeper is not None:
                 keeper.cancel()
-            if self._outbox is not None and self._publisher is not None:
-                self._outbox.empty()
-                left = await asyncio.to_thread(self._publisher.close)
+            if self._outbox is not None:
+                left = await self._outbox.close()
                 logger.info("%d records of pipelines were not published", left)
 
     async def stop(self) -> None:
@@ -571,11 +571,10 @@ class ModelServer:
 
 def _publishing(
     own: mesh_settings.ModelServerSettings,
-) -> tuple[publishing.Publisher | None, Outbox | None, TopicKeeper | None]:
+) -> tuple[Outbox | None, TopicKeeper | None]:
     if own.kafka is None:
-        return None, None, None
-    publisher = publishing.Publisher(own.kafka, CLIENT)
-    return publisher, Outbox(publisher), TopicKeeper(own.kafka, own.kafka_partitions)
+        return None, None
+    return Outbox(own.kafka), TopicKeeper(own.kafka, own.kafka_partitions)
 
 
 def _told(status: int, content: dict[str, Any]) -> fastapi.Response:

@@ -4,7 +4,7 @@ What is handed over is kept in memory until the broker has it, at most `QUEUE_RE
 `QUEUE_KILOBYTES`, each for at most `TIMEOUT_SECONDS`.
 So with Kafka down no caller waits, and what is lost is bounded and counted:
 everything that was published while it was down for longer than that,
-and what a killed process had in memory (about `LINGER_MS` of records while Kafka is there).
+and what a killed process had in memory (about its linger of records while Kafka is there).
 """
 
 import functools
@@ -21,6 +21,7 @@ QUEUE_RECORDS = 50_000
 QUEUE_KILOBYTES = 64 * 1024
 TIMEOUT_SECONDS = 30
 LINGER_MS = 20
+"""How long a record waits for others of its topic, where nothing else is said."""
 
 PUBLISHED = prometheus_client.Counter(
     "bellwether_records_published", "Records handed to Kafka's client.", ("client",)
@@ -35,10 +36,11 @@ LOST = prometheus_client.Counter(
 class Publisher:
     """Publishes records to one broker; counts what could not be published.
 
-    Safe to use from several threads.
+    Safe to use from several threads. The longer records linger, the fewer are the batches that
+    they reach Kafka in, and the more is lost with the process.
     """
 
-    def __init__(self, bootstrap: str, client: str) -> None:
+    def __init__(self, bootstrap: str, client: str, *, linger_ms: int = LINGER_MS) -> None:
         self._client = client
         self._published = PUBLISHED.labels(client)
         self._full = LOST.labels(client, "queue_full")
@@ -46,7 +48,7 @@ class Publisher:
             {
                 "bootstrap.servers": bootstrap,
                 "client.id": client,
-                "linger.ms": LINGER_MS,
+                "linger.ms": linger_ms,
                 "queue.buffering.max.messages": QUEUE_RECORDS,
                 "queue.buffering.max.kbytes": QUEUE_KILOBYTES,
                 "message.timeout.ms": TIMEOUT_SECONDS * 1000,
@@ -58,6 +60,11 @@ class Publisher:
         self._closed = threading.Event()
         self._reports = threading.Thread(target=self._serve_reports, daemon=True, name=client)
         self._reports.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many records are neither with the broker nor given up."""
+        return len(self._producer)
 
     def publish(
         self,
@@ -94,6 +101,16 @@ class Publisher:
     def _serve_reports(self) -> None:
         while not self._closed.is_set():
             self._producer.poll(0.5)
+
+
+def counts(counter: prometheus_client.Counter, client: str) -> dict[str, int]:
+    """Read `PUBLISHED` or `LOST` of this process: how many of a client's, by reason."""
+    return {
+        sample.labels.get("reason", ""): int(sample.value)
+        for metric in counter.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["client"] == client
+    }
 
 
 @functools.cache

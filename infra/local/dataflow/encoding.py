@@ -11,9 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mlserver.grpc import dataplane_pb2 as pb
-
 from infra.local.dataflow.batches import flat
+from infra.local.dataflow.protocol import messages as pb
 from infra.local.dataflow.tensors import Content, Message
 
 _TENSOR_TAG = b"\x2a"  # field 5, length-delimited
