@@ -220,7 +220,10 @@ def test_poor_answers_outside_of_the_hold_are_counted_with_their_reason():
     result = streaming.Result(
         symbols=SYMBOLS, began=0.0, ended=60.0, held=(30.0, 40.0), served=(), overdue=0, bars=1,
         monitored=0, quality=timeline.Timeline(),
-        poor=((-1.0, "before the first bar"), (5.0, "Valkey gave no reply"), (35.0, "stale"), (41.0, "stale"), (55.0, "stale")),
+        poor=(
+            (-1.0, "before the first bar"), (5.0, "Valkey gave no reply"), (35.0, "stale"),
+            (41.0, "stale"), (55.0, "stale"),
+        ),
     )  # fmt: skip
     assert result.surprises == {"Valkey gave no reply": 1, "stale": 1}
     assert any("Valkey gave no reply" in each for each in store.sentences(result))
