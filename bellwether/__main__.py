@@ -170,6 +170,27 @@ def predict_command(  # noqa: PLR0913  each is an option of the command
     steps.console.print(shown)
 
 
+@app.command("decide")
+def decide_command(
+    symbol: typing.Annotated[str, typer.Option(help="The symbol to decide on, such as SPX.")],
+    feature: typing.Annotated[
+        list[str] | None,
+        typer.Option(help="What if: another value for a feature, such as rsi_14d=80."),
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Forecast, explain and decide from what the feature store knows now, through the pipeline."""
+    from bellwether import decide  # noqa: PLC0415  a command loads what it uses
+
+    found = decide.decide(environment.Stack(stack), symbol, decide.values(feature or ()))
+    if json_:
+        _print_json(found)
+        return
+    for table in decide.tables(found):
+        steps.console.print(table)
+
+
 @app.command("explain")
 def explain_command(  # noqa: PLR0913  each is an option of the command
     symbol: typing.Annotated[str, typer.Option(help="The symbol whose forecast is explained.")],

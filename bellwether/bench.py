@@ -8,6 +8,8 @@ import rich.markup
 import rich.table
 
 from bellwether import steps
+from infra import paths
+from infra.local import toolchain
 from loadtests import benchmarks, endpoints
 from loadtests.benchmarks import benchmark
 
@@ -67,7 +69,14 @@ def _context(
         shown[0] = done
         step.describe(what)
 
-    return benchmark.Context(where=where, progress=progress, rounds=rounds, cli=cli)
+    return benchmark.Context(
+        where=where,
+        progress=progress,
+        rounds=rounds,
+        cli=cli,
+        home=paths.home(),
+        serving_python=str(toolchain.python_of("serving")),
+    )
 
 
 def _drawn(table: benchmark.Table) -> rich.table.Table:

@@ -22,6 +22,10 @@ EXPLAINER = "explanations"
 BASELINE = "baseline-predictor"
 
 TOP = 5
+"""Features that are printed."""
+
+DRAWN = 10
+"""Features that a picture shows one by one."""
 
 TOLERANCE = 1e-6
 """How far the explained volatility may be from the forecast's, relatively."""
@@ -232,6 +236,9 @@ def draw(found: Explanation, path: pathlib.Path) -> None:
         errors = [[max(low, 0.0) for low, _ in sides], [max(high, 0.0) for _, high in sides]]
     axes.barh(places, bars.lengths, left=bars.starts, color=colours, xerr=errors)
     axes.set_yticks(places, bars.labels)
+    # A bar that begins elsewhere than at 0 would be cut off at the axes' edge.
+    axes.use_sticky_edges = False
+    axes.margins(x=0.05, y=0.02)
     for at in bars.marks:
         axes.axvline(at, color="0.4", linewidth=0.8, linestyle=":")
     axes.set_xlabel(bars.axis)
@@ -281,9 +288,10 @@ def _bars(found: Explanation) -> _Bars:
 
 def _waterfall(document: dict[str, Any]) -> _Bars:
     """From what is usual to the forecast, one contribution after the other."""
-    parts = document["attributions"]
+    parts = document["attributions"][:DRAWN]
     base, output = document["base_value"], document["output"]
-    lengths = [each["contribution"] for each in parts] + [document["rest"]]
+    lengths = [each["contribution"] for each in parts]
+    lengths.append(output - base - sum(lengths))
     starts = [base + sum(lengths[:at]) for at in range(len(lengths))]
     return _Bars(
         axis=f"ln(volatility), from {base:.3f} (usual) to {output:.3f} (forecast)",
@@ -295,14 +303,19 @@ def _waterfall(document: dict[str, Any]) -> _Bars:
 
 
 def _changed(document: dict[str, Any]) -> _Bars:
+    """The largest changes of each wish, against what training observed."""
     ranges = document["may_change"]
-    labels, lengths = [], []
+    labels: list[str] = []
+    lengths: list[float] = []
     for each in document["counterfactuals"]:
+        moved = {}
         for change in each.get("changes", []):
             observed = ranges[change["feature"]]
             width = observed["most"] - observed["least"]
-            labels.append(f"{each['wish']}: {change['feature']}")
-            lengths.append((change["to"] - change["from"]) / width if width else 0.0)
+            moved[change["feature"]] = (change["to"] - change["from"]) / width if width else 0.0
+        largest = sorted(moved, key=lambda name: -abs(moved[name]))[:DRAWN]
+        labels += [f"{each['wish']}: {name}" for name in largest]
+        lengths += [moved[name] for name in largest]
         if not each["found"]:
             labels.append(f"{each['wish']}: none found")
             lengths.append(0.0)

@@ -1,8 +1,10 @@
 """One real forecast, asked for as any client would: a symbol's newest data, over HTTP, at the gateway."""
 
+import contextlib
 import pathlib
 import time
 import typing
+from collections.abc import Iterator
 
 import httpx
 import pydantic
@@ -49,6 +51,25 @@ def newest(
     return requests.latest(symbol, sources.Source(data or stack.settings().data))
 
 
+@contextlib.contextmanager
+def client(stack: environment.Stack) -> Iterator[httpx.Client]:
+    """Give a client of the stack's gateway.
+
+    Raises:
+        PredictionError: inside the block, if the gateway does not answer.
+
+    """
+    gateway = f"http://127.0.0.1:{stack.settings().ports.gateway}"
+    try:
+        with httpx.Client(base_url=gateway, timeout=30) as caller:
+            yield caller
+    except httpx.TransportError as error:
+        raise PredictionError(
+            f"{gateway} does not answer ({error}): `make up` brings the environment up, "
+            "`uv run bellwether status` says what is wrong"
+        ) from error
+
+
 def predict(stack: environment.Stack, request: requests.Request, target: str) -> Prediction:
     """Ask `target` (`<model>` or `<experiment>.experiment`) for a forecast of one day.
 
@@ -59,19 +80,12 @@ def predict(stack: environment.Stack, request: requests.Request, target: str) ->
     body = inference_request(request)
     # An experiment is selected by its header alone; in the path it has no suffix.
     name = target.removesuffix(".experiment")
-    gateway = f"http://127.0.0.1:{stack.settings().ports.gateway}"
-    try:
-        with httpx.Client(base_url=gateway, timeout=30) as client:
-            started = time.perf_counter()
-            answer = client.post(
-                f"/v2/models/{name}/infer", json=body, headers={"seldon-model": target}
-            )
-            elapsed = (time.perf_counter() - started) * 1000
-    except httpx.TransportError as error:
-        raise PredictionError(
-            f"{gateway} does not answer ({error}): `make up` brings the environment up, "
-            "`uv run bellwether status` says what is wrong"
-        ) from error
+    with client(stack) as caller:
+        started = time.perf_counter()
+        answer = caller.post(
+            f"/v2/models/{name}/infer", json=body, headers={"seldon-model": target}
+        )
+        elapsed = (time.perf_counter() - started) * 1000
     if answer.is_error:
         raise PredictionError(f"{target} answers {answer.status_code}: {message(answer)}")
     document = answer.json()
@@ -114,4 +128,4 @@ def message(answer: httpx.Response) -> str:
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):
-        return answer.text[:500] or "no reason is given"
+        return answer.text[:2000] or "no reason is given"

@@ -24,6 +24,8 @@ _SHOWN_PORT = {
     "mesh": "mesh",
     "gateway": "gateway",
     "prometheus": "prometheus",
+    "drift": "drift",
+    "feature-stream": "feature_stream",
 }
 
 

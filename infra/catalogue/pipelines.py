@@ -11,8 +11,12 @@ _BRANCHES = {
 }
 """What the router emits -> the model that answers then."""
 
-_OUTER_WINDOW_MS = 100
-"""How long the decision waits for an explanation that does not come."""
+_OUTER_WINDOW_MS = 500
+"""How long the decision waits for what does not come, counted from its first input.
+
+Longer than the other steps take under load: what comes later is left out.
+The mesh waits for nothing that cannot come any more; Seldon waits for the window's end.
+"""
 
 
 def _branches(features: str, router: str) -> tuple[seldon.PipelineStep, ...]:

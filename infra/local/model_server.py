@@ -100,14 +100,14 @@ class Repository(ModelRepository):  # type: ignore[misc] # MLServer is not typed
         found = []
         for path in sorted(self._root.glob(f"*/{SETTINGS_FILE}")):
             try:
-                found.append(_model_settings(path))
+                found.append(model_settings(path))
             except Exception:  # one model's settings must not hide the others
                 logger.exception("%s cannot be read", path)
         return found
 
     async def find(self, name: str) -> Listing:
         """Read the settings of one model."""
-        return [_model_settings(self._root / name / SETTINGS_FILE)]
+        return [model_settings(self._root / name / SETTINGS_FILE)]
 
 
 class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
@@ -147,8 +147,12 @@ class Plane(DataPlane):  # type: ignore[misc] # MLServer is not typed
             raise ModelNotReady(name, version)
         return model
 
-    def _infer_contextmanager(self, name: str, version: str | None = None) -> "_Inference":
+    def around(self, name: str, version: str | None = None) -> "_Inference":
+        """Do what MLServer does around a call of a model, in a block that is given the model."""
         return _Inference(self, name, version)
+
+    def _infer_contextmanager(self, name: str, version: str | None = None) -> "_Inference":
+        return self.around(name, version)
 
 
 class _Inference:
@@ -543,7 +547,7 @@ def _told(status: int, content: dict[str, Any]) -> fastapi.Response:
     return fastapi.responses.JSONResponse(content, status)
 
 
-def _model_settings(path: Path) -> ModelSettings:
+def model_settings(path: Path) -> ModelSettings:
     """Read a model's settings as the mesh wrote them.
 
     Code that lies beside the artifact is imported from there, as MLServer does,

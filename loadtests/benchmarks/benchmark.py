@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import pathlib
 import statistics
 from typing import Any
 
@@ -22,6 +23,12 @@ class Context:
     experiment: str = "financial-mab-experiment"
     cli: tuple[str, ...] = ("bellwether",)
     """The command that brings the environment up, for what measures that."""
+    home: pathlib.Path | None = None
+    """The environment's folder, for what looks into it."""
+    serving_python: str | None = None
+    """The Python that has what models are served with, for what calls them without a server."""
+    root: pathlib.Path = pathlib.Path(__file__).parents[2]
+    """The checkout."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ The steps of the prediction pipeline add, for one request of one symbol:
 | `quality_score` | enrichment | [1]   | FP64     | 0..1, share that is there, fresh and sane |
 | `quality`       | enrichment | [1]   | BYTES    | JSON: what is missing, stale, out of range or not finite |
 | `anomaly_score` | guard      | [1]   | FP64     | 0..1, 0.5 is the border of what is usual |
-| `drift_score`   | guard      | [1]   | FP64     | 0..1, share of features whose recent window has drifted |
+| `drift_score`   | guard      | [1]   | FP64     | 0..1, drift of the recent days; 0.5 is the border |
 | `accepted`      | guard      | [1]   | BYTES    | a reason; there exactly when `fallback` is not |
 | `fallback`      | guard      | [1]   | BYTES    | a reason; there exactly when `accepted` is not |
 | `regime`        | router     | [1]   | BYTES    | the market's regime |

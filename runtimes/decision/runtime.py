@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
-from mlserver import types
 from mlserver.utils import generate_uuid
 
 from runtimes import contract
@@ -155,7 +154,7 @@ class Decision(step.Step):
         }
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """See `step.Step.run`."""
         forecast = _forecast(inputs, self._known)
@@ -169,7 +168,7 @@ class Decision(step.Step):
         for fired in decision.fired:
             metrics.RULES.labels(self.label, fired.name).inc()
         return {
-            contract.PREDICTION_ID: [payload.id or generate_uuid()],
+            contract.PREDICTION_ID: [asked.id or generate_uuid()],
             contract.SYMBOL: inputs[contract.SYMBOL],
             contract.DATE: inputs[contract.DATE],
             contract.PREDICTION: inputs[contract.VOLATILITY],

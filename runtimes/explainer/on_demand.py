@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import pydantic
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import step
@@ -159,10 +158,10 @@ class Explanations(step.Step):
         )
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Explain; raise `InvalidRequest` for what is unknown or does not fit together."""
-        del payload
+        del asked
         method = _text(inputs, METHOD, "shap")
         question = self._question(inputs, method)
         began = time.perf_counter()

@@ -6,7 +6,6 @@ Set `implementation` to `runtimes.explainer.runtime.Explainer` and `parameters.u
 
 import asyncio
 import collections
-import json
 import logging
 import pathlib
 import time
@@ -15,8 +14,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
+import orjson
 import pydantic
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import step
@@ -116,10 +115,10 @@ class Explainer(step.Step):
         )
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Explain the forecast, or say why it cannot be explained."""
-        del payload
+        del asked
         # Their kinds are what the signature says.
         features = typing.cast("step.Array", inputs[contract.FEATURES])
         history = typing.cast("step.Array", inputs[contract.HISTORY])
@@ -172,8 +171,8 @@ class Explainer(step.Step):
         self._count(attributor.method, "made")
         document["model"] = identity.document()
         document["milliseconds"] = round(seconds * 1000, 3)
-        self._keep(key, json.dumps(document | {"cached": True}))
-        return json.dumps(document | {"cached": False})
+        self._keep(key, orjson.dumps(document | {"cached": True}).decode())
+        return orjson.dumps(document | {"cached": False}).decode()
 
     def _find(self, identity: explanation.Identity) -> bundle.Predictor:
         """Give the very artifact that made the forecast; raise `Refusal` if it is not here."""

@@ -72,7 +72,9 @@ def attribute(estimator: artifact.Estimator, row: Row) -> attribution.Attributio
 
 
 def _line(line: forecast_linear.Line, row: Row) -> attribution.Attribution:
-    explainer = shap.LinearExplainer((line.coefficients, line.intercept), row.background.features)
+    # A masker of its own: the library's would take a hundred rows of the background.
+    background = shap.maskers.Independent(row.background.features, len(row.background))
+    explainer = shap.LinearExplainer((line.coefficients, line.intercept), background)
     found = explainer(row.features)
     return attribution.Attribution(
         base=float(np.ravel(found.base_values)[0]),

@@ -16,9 +16,7 @@ from typing import Any, ClassVar, cast
 import hiredis
 import numpy as np
 import orjson
-import prometheus_client
 import pydantic
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import publishing, step
@@ -27,25 +25,11 @@ from runtimes.features import (
     clock,
     connection,
     definitions,
+    enrichment_metrics,
+    online_row,
     quality,
     records,
     repository,
-    rows,
-)
-
-READS = prometheus_client.Histogram(
-    "bellwether_feature_read_seconds",
-    "Time from asking the online store to its answer, at this end.",
-    buckets=(0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1),
-)
-QUALITY = prometheus_client.Histogram(
-    "bellwether_feature_quality",
-    "Quality scores of enriched requests.",
-    ("symbol",),
-    buckets=(0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0),
-)
-AWAY = prometheus_client.Counter(
-    "bellwether_feature_reads_away", "Requests for which the online store did not answer."
 )
 
 
@@ -64,10 +48,14 @@ class _Known:
     """What was read last of a symbol, and what was made of it: most requests find the same."""
 
     stored: Any
-    row: rows.Row
+    row: online_row.Row
     date: str
     features: dict[str, float]
     """All numbers that the store has, by name."""
+    vector: step.Array
+    """[1, F]: those that predictors take."""
+    history: step.Array
+    """[1, T, C]"""
     record: orjson.Fragment
     """`features` as JSON."""
     judged: dict[tuple[str, ...], tuple[float, str]]
@@ -128,8 +116,11 @@ class Enrichment(step.Step):
         )
         self._shape = (1, definitions.HISTORY_DAYS, len(definitions.CHANNELS))
         self._known: dict[str, _Known] = {}
+        self._nothing = self._read([None] * len(self._layout.fields))
         self._clock: tuple[Any, clock.Clock] = (None, clock.LIVE)
-        self._scores = {symbol: QUALITY.labels(symbol) for symbol in self._declared.symbols}
+        self._scores = {
+            symbol: enrichment_metrics.QUALITY.labels(symbol) for symbol in self._declared.symbols
+        }
         self._publisher = publishing.shared(given.kafka)
 
     def signature(self) -> tuple[step.Tensor, ...]:
@@ -164,7 +155,7 @@ class Enrichment(step.Step):
         return bool(await super().unload())
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Read, judge, publish, answer."""
         symbol = str(inputs[contract.SYMBOL][0])
@@ -177,25 +168,22 @@ class Enrichment(step.Step):
             stored, stored_clock = await self._store.ask(commands, 2)
             now = self._market(stored_clock).now()
         except (connection.Away, clock.ClockError) as error:
-            AWAY.inc()
-            return self._without_store(symbol, given, str(error), payload)
-        READS.observe(time.perf_counter() - began)
+            enrichment_metrics.AWAY.inc()
+            return self._without_store(symbol, given, str(error), asked)
+        enrichment_metrics.READS.observe(time.perf_counter() - began)
         known = self._known.get(symbol)
         if known is None or known.stored != stored:
             known = self._known[symbol] = self._read(stored)
         stale = self._judge.stale(known.row.moments, now)
         score, report = self._judged(known, stale, given, now)
-        features = known.features
-        if given:
-            features = {**features, **given}
-        self._publish(symbol, known, features, given, score, now, payload)
-        return self._answer(symbol, known, features, score, report)
+        self._publish(symbol, known, given, score, now, asked)
+        return self._answer(symbol, known, given, score, report)
 
     def _read(self, stored: Any) -> _Known:
         row = self._layout.decode(stored)
         features = {
             name: value
-            for values in row.values.values()
+            for values in row.features.values()
             for name, value in values.items()
             if isinstance(value, float)
         }
@@ -203,7 +191,21 @@ class Enrichment(step.Step):
         date = (
             "" if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).date().isoformat()
         )
-        return _Known(stored, row, date, features, orjson.Fragment(orjson.dumps(features)), {})
+        history = row.features[quality.MARKET_DATA].get(quality.HISTORY)
+        return _Known(
+            stored=stored,
+            row=row,
+            date=date,
+            features=features,
+            vector=self._vector(features),
+            history=(
+                np.full(self._shape, np.nan)
+                if history is None
+                else np.reshape(history, self._shape)
+            ),
+            record=orjson.Fragment(orjson.dumps(features)),
+            judged={},
+        )
 
     def _judged(
         self, known: _Known, stale: tuple[str, ...], given: Mapping[str, float], now: float
@@ -218,46 +220,45 @@ class Enrichment(step.Step):
         return judged
 
     def _answer(
-        self, symbol: str, known: _Known, features: Mapping[str, float], score: float, report: str
+        self, symbol: str, known: _Known, given: Mapping[str, float], score: float, report: str
     ) -> dict[str, step.Value]:
-        history = known.row.values.get(quality.MARKET_DATA, {}).get(quality.HISTORY)
-        if history is None:
-            history = np.full(self._shape, np.nan)
+        vector = self._vector({**known.features, **given}) if given else known.vector
         self._scores[symbol].observe(score)
         return {
             contract.SYMBOL: [symbol],
             contract.DATE: [known.date],
-            contract.FEATURES: np.array([[features.get(name, np.nan) for name in self._wanted]]),
-            contract.HISTORY: np.reshape(history, self._shape),
+            contract.FEATURES: vector,
+            contract.HISTORY: known.history,
             contract.QUALITY_SCORE: np.array([score]),
             contract.QUALITY: [report],
         }
 
     def _without_store(
-        self, symbol: str, given: Mapping[str, float], reason: str, payload: types.InferenceRequest
+        self, symbol: str, given: Mapping[str, float], reason: str, asked: step.Asked
     ) -> dict[str, step.Value]:
-        nothing = _Known(None, rows.Row({}, {}), "", {}, orjson.Fragment(b"{}"), {})
         found = self._judge.unknown(reason)
-        self._publish(symbol, nothing, given, given, 0.0, None, payload)
-        return self._answer(symbol, nothing, given, found.score, found.report())
+        self._publish(symbol, self._nothing, given, 0.0, None, asked)
+        return self._answer(symbol, self._nothing, given, found.score, found.report())
+
+    def _vector(self, features: Mapping[str, float]) -> step.Array:
+        return np.array([[features.get(name, np.nan) for name in self._wanted]])
 
     def _publish(  # noqa: PLR0913  a record has this many sides
         self,
         symbol: str,
         known: _Known,
-        features: Mapping[str, float],
         given: Mapping[str, float],
         score: float,
         now: float | None,
-        payload: types.InferenceRequest,
+        asked: step.Asked,
     ) -> None:
         record = {
-            "id": payload.id or str(uuid.uuid4()),
+            "id": asked.id or str(uuid.uuid4()),
             "time": dt.datetime.now(dt.UTC),
             "market_time": None if now is None else dt.datetime.fromtimestamp(now, dt.UTC),
             "symbol": symbol,
             "date": known.date,
-            "features": features if given else known.record,
+            "features": {**known.features, **given} if given else known.record,
             "base": len(given),
             "enriched": len(known.features) - sum(name in known.features for name in given),
             "quality_score": score,

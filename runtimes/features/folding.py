@@ -4,9 +4,10 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping
 
-from runtimes.features import bars, clock, definitions, online, records, rows
+from runtimes.features import bars, clock, definitions, online, online_row, records
 
 _SOURCES = {"headline": "news", "post": "social"}
+_CLOCKS_DIFFER = dt.timedelta(hours=1)
 _REMEMBERED = dt.timedelta(days=30)
 """How long a text is known by its digest, so that it counts once however often it is sent."""
 
@@ -50,6 +51,7 @@ class Folding:
     def text(self, text: records.Text) -> frozenset[str]:
         """Take a text as the lexicon scores it (Hutto and Gilbert 2014, VADER); as `bar`."""
         moment = text.time.astimezone(dt.UTC)
+        self._refuse_future(moment)
         digest = hashlib.blake2b(
             f"{text.symbol}\n{text.kind}\n{moment.isoformat()}\n{text.text}".encode(),
             digest_size=16,
@@ -73,7 +75,7 @@ class Folding:
         days = [day for symbol in self.symbols if (day := self.newest(symbol)) is not None]
         return max(days, default=None)
 
-    def row(self, symbol: str) -> dict[str, tuple[Mapping[str, rows.Number], dt.datetime]]:
+    def row(self, symbol: str) -> dict[str, tuple[Mapping[str, online_row.Number], dt.datetime]]:
         """Give every view's values of a symbol, with their event time; without those never fed."""
         newest = self._engine.newest(symbol)
         moments = {
@@ -85,6 +87,19 @@ class Folding:
             for view in self.declared.views
             if (moment := moments[view.source]) is not None
         }
+
+    def _refuse_future(self, moment: dt.datetime) -> None:
+        """Refuse a text of a day that has not come: it would outweigh all others until then."""
+        newest = self.newest_of_all()
+        limits = [dt.datetime.now(dt.UTC) + _CLOCKS_DIFFER]
+        if newest is not None:
+            limits.append(clock.close_of(newest) + online.LONGEST_GAP)
+        if moment > min(limits):
+            raise records.Unusable(
+                "future",
+                f"the text is of {moment.isoformat()}, but it is not later than "
+                f"{min(limits).isoformat()} where the data is; correct its `time`",
+            )
 
     def _remember(self, digest: bytes, moment: dt.datetime) -> None:
         self._texts[digest] = moment

@@ -58,7 +58,8 @@ class Writer:
 
         Says whether the store has everything now.
         """
-        symbols = self._source.symbols if self._replace or self.failing else self._changed
+        everything = self._replace or self.failing
+        symbols = self._source.symbols if everything else self._changed
         newest = self._source.newest_of_all()
         mark = json.dumps(
             {
@@ -69,17 +70,21 @@ class Writer:
         ).encode()
         try:
             with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.get(MARK)
                 for symbol in self._source.declared.symbols if self._replace else ():
                     pipeline.delete(self._layout.key(symbol))
                 for symbol in sorted(symbols):
                     pipeline.hset(self._layout.key(symbol), mapping=self._fields(symbol))
                 pipeline.set(MARK, mark)
-                pipeline.execute()
+                before = pipeline.execute()[0]
         except redis.RedisError as error:
             if not self.failing:
                 logger.warning("the online store takes nothing, trying on: %s", error)
             self.failing = True
             return False
+        if self._lost(before) and not everything:
+            self.replace()
+            return self.flush(position)
         if self.failing:
             logger.warning("the online store is back: it has everything again")
         self._sequence += 1
@@ -95,8 +100,7 @@ class Writer:
             logger.warning("the online store does not answer: %s", error)
             self.failing = True
             return
-        if self._written is not None and found != self._written:
-            logger.warning("the online store lost what was written: it is written again")
+        if self._lost(found):
             self.replace()
 
     def set_clock(self, newest: dt.date, arrived: float, *, back: bool) -> clock.Clock:
@@ -130,6 +134,13 @@ class Writer:
     def market_time(self) -> float:
         """Give the market's time now, in seconds since 1970 UTC; raises redis.RedisError."""
         return _read(self._client.get(clock.KEY)).now()
+
+    def _lost(self, mark: Any) -> bool:
+        """Say whether the store came back without what was written, as its mark tells."""
+        if self._written is None or mark == self._written:
+            return False
+        logger.warning("the online store lost what was written: it is written again")
+        return True
 
     def _fields(self, symbol: str) -> dict[Any, Any]:
         fields: dict[Any, Any] = {}

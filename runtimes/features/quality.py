@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from runtimes.features import definitions, rows
+from runtimes.features import definitions, online_row
 
 HISTORY = "history"
 MARKET_DATA = "market_data"
@@ -65,7 +65,7 @@ class Judge:
 
     def judge(
         self,
-        row: rows.Row,
+        row: online_row.Row,
         stale: Sequence[str],
         given: Mapping[str, float],
         now: float | None = None,
@@ -74,11 +74,13 @@ class Judge:
         missing: list[str] = []
         not_finite: list[str] = []
         out_of_range: list[str] = []
-        lost = 0.0
+        needed = sound = 0.0
         for name, view in self._views.items():
-            values = row.values[name]
+            values = row.features[name]
             for feature in view.features:
                 value = given.get(feature.name, values.get(feature.name))
+                weight = self._weights.get(feature.name, 0.0)
+                needed += weight
                 if value is None:
                     missing.append(feature.name)
                 elif not _finite(value):
@@ -86,9 +88,8 @@ class Judge:
                 elif not self._in_range(feature, value):
                     out_of_range.append(feature.name)
                 elif name not in stale or feature.name in given:
-                    continue
-                lost += self._weights.get(feature.name, 0.0)
-        share = max(0.0, 1.0 - lost)
+                    sound += weight
+        share = sound / needed
         absent = self._needed.intersection([*missing, *not_finite])
         unusable = bool(absent) or MARKET_DATA in stale or MARKET_DATA not in row.moments
         return Quality(
@@ -105,14 +106,14 @@ class Judge:
         missing = tuple(feature.name for view in self._views.values() for feature in view.features)
         return Quality(score=0.0, missing=missing, reason=reason)
 
-    def _in_range(self, feature: definitions.Feature, value: rows.Number) -> bool:
+    def _in_range(self, feature: definitions.Feature, value: online_row.Number) -> bool:
         if feature.name == HISTORY:
             return bool(np.all(value >= self._lowest) and np.all(value <= self._highest))
-        return bool(np.all(feature.lowest <= value) and np.all(value <= feature.highest))
+        return bool(feature.lowest <= value <= feature.highest)
 
     def _reason(
         self,
-        row: rows.Row,
+        row: online_row.Row,
         absent: Collection[str],
         out_of_range: Collection[str],
         stale: Sequence[str],
@@ -133,7 +134,7 @@ class Judge:
         return "; ".join(said) or Quality(1.0).reason
 
 
-def _finite(value: rows.Number) -> bool:
+def _finite(value: online_row.Number) -> bool:
     if isinstance(value, np.ndarray):
         return bool(np.isfinite(value).all())
     return math.isfinite(value)

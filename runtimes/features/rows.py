@@ -8,35 +8,20 @@ one HSET and one HMGET with the same keys and encoding take a tenth of that,
 and whoever reads never sees a symbol's views of two different moments.
 """
 
-import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from google.protobuf import timestamp_pb2
-from numpy.typing import NDArray
 
+from runtimes.features import online_row
 from runtimes.features.quick_feast import feast
 
 _HELPERS = feast.infra.online_stores.helpers
 _TYPES = feast.protos.feast.types
 
-Array = NDArray[np.float64]
-Number = float | Array
-"""A feature's value: a number, or an array of them."""
-
 ENTITY_KEY_VERSION = 3
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """What the online store knows of a symbol."""
-
-    values: Mapping[str, Mapping[str, Number]]
-    """View -> feature -> value; a feature that the store does not have, or as null, is not in it."""
-    moments: Mapping[str, float]
-    """View -> its event time, in seconds since 1970 UTC; a view that was never written is not in it."""
 
 
 class Layout:
@@ -66,7 +51,7 @@ class Layout:
         return found
 
     def encode(
-        self, view: str, values: Mapping[str, Number], moment: dt.datetime
+        self, view: str, values: Mapping[str, online_row.Number], moment: dt.datetime
     ) -> dict[bytes, bytes]:
         """Give the fields of one view; NaN is written as null."""
         stamp = timestamp_pb2.Timestamp()
@@ -76,10 +61,10 @@ class Layout:
             fields[self._fields[view, feature]] = _value(values[feature]).SerializeToString()
         return fields
 
-    def decode(self, stored: Iterable[bytes | None]) -> Row:
+    def decode(self, stored: Iterable[bytes | None]) -> online_row.Row:
         """Read what was stored under `fields`."""
         stored = tuple(stored)
-        values: dict[str, dict[str, Number]] = {view: {} for view in self.views}
+        values: dict[str, dict[str, online_row.Number]] = {view: {} for view in self.views}
         for (view, feature), content in zip(self._fields, stored, strict=False):
             if content:
                 value = _number(_TYPES.Value_pb2.Value.FromString(content))
@@ -90,10 +75,10 @@ class Layout:
             if content is not None:
                 stamp = timestamp_pb2.Timestamp.FromString(content)
                 moments[view] = stamp.seconds + stamp.nanos / 1e9
-        return Row(values, moments)
+        return online_row.Row(values, moments)
 
 
-def _value(value: Number) -> Any:
+def _value(value: online_row.Number) -> Any:
     if isinstance(value, np.ndarray):
         return _TYPES.Value_pb2.Value(
             double_list_val=_TYPES.Value_pb2.DoubleList(val=value.tolist())
@@ -103,7 +88,7 @@ def _value(value: Number) -> Any:
     return _TYPES.Value_pb2.Value(double_val=value)
 
 
-def _number(value: Any) -> Number | None:
+def _number(value: Any) -> online_row.Number | None:
     kind = value.WhichOneof("val")
     if kind == "double_val":
         number: float = value.double_val

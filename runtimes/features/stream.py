@@ -95,6 +95,7 @@ class Stream:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 100,
+                "fetch.error.backoff.ms": 50,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 2,
             }
@@ -152,13 +153,12 @@ class Stream:
         return [first, *self._consumer.consume(BATCH_RECORDS - 1, 0)]
 
     def _take(self, messages: list[Any]) -> list[Any]:
-        """Fold messages up to a reset; give what is left of them behind it."""
+        """Fold messages up to a reset that goes back in the news; give what is left behind it."""
         for place, message in enumerate(messages):
             if message.error():
                 self._complain(message.error())
-                continue
-            if self._fold_one(message):
-                # The news of before the reset are not read again, those after it are.
+            elif self._fold_one(message):
+                # The news are read again from there: those at hand would come twice.
                 return [
                     each
                     for each in messages[place + 1 :]
@@ -167,10 +167,12 @@ class Stream:
         return []
 
     def _fold_one(self, message: Any) -> bool:
-        """Fold one message; say whether it was a reset."""
+        """Fold one message; say whether the news are read again from an earlier one."""
         topic, offset = message.topic(), message.offset()
         position = self._positions[topic]
-        reset = False
+        back = False
+        if topic == records.NEWS and offset < position.next:
+            return False  # of before a reset
         try:
             if topic == records.NEWS:
                 text = records.news(message.value())
@@ -180,8 +182,7 @@ class Stream:
             else:
                 record = records.market_data(message.value())
                 if isinstance(record, records.Reset):
-                    self._reset(record, message)
-                    reset = True
+                    back = self._reset(record, message)
                 else:
                     self._bar(record, message, new=offset >= position.handled)
         except records.Unusable as unusable:
@@ -189,7 +190,7 @@ class Stream:
                 self._dead.add(message, unusable)
         position.next = offset + 1
         position.handled = max(position.handled, position.next)
-        return reset
+        return back
 
     def _bar(self, bar: records.Bar, message: Any, *, new: bool) -> None:
         before = self._fold.newest_of_all()
@@ -200,8 +201,11 @@ class Stream:
         if new:
             metrics.BARS.labels(bar.symbol).inc()
 
-    def _reset(self, reset: records.Reset, message: Any) -> None:
-        """Begin anew with what was known at the end of a day, and with the news from now on."""
+    def _reset(self, reset: records.Reset, message: Any) -> bool:
+        """Begin anew with what was known at the end of a day, and with the news from now on.
+
+        Says whether some of these were folded already.
+        """
         logger.info("set back to %s", reset.until)
         self._fold.seed(reset.until)
         self._writer.replace()
@@ -209,9 +213,11 @@ class Stream:
         self._arrived, self._clock_wanted, self._clock_back = time.time(), True, True
         news = self._positions[records.NEWS]
         news.begin = self._patiently(lambda: self._news_since(message.timestamp()[1]))
-        news.next = news.begin
-        self._consumer.seek(confluent_kafka.TopicPartition(records.NEWS, 0, news.begin))
+        back, news.next = news.begin < news.next, news.begin
+        if back:
+            self._consumer.seek(confluent_kafka.TopicPartition(records.NEWS, 0, news.begin))
         metrics.RESETS.inc()
+        return back
 
     def _flush(self) -> bool:
         position = {"begin": self._market.begin, "next": self._market.next}
@@ -347,13 +353,24 @@ class Stream:
             if not self._writer.pending and self._dead.settled():
                 self._commit()
         for topic, position in self._positions.items():
-            low, high = self._consumer.get_watermark_offsets(
-                confluent_kafka.TopicPartition(topic, 0), cached=True
-            ) or (0, 0)
-            del low
-            if high >= 0:
-                metrics.LAG.labels(topic).set(max(0, high - position.next))
+            self._measure_lag(topic, position)
         self._measure_age()
+
+    def _measure_lag(self, topic: str, position: Position) -> None:
+        where = confluent_kafka.TopicPartition(topic, 0)
+        _, high = self._consumer.get_watermark_offsets(where, cached=True) or (-1, -1)
+        if 0 <= high < position.next:
+            # What was heard last may be older than the position; what Kafka says now is not.
+            try:
+                low, high = self._watermarks(topic)
+            except confluent_kafka.KafkaException as error:
+                self._complain(error)
+                return
+            if high < position.next:
+                logger.warning("%s was begun anew: it ends at %d", topic, high)
+                position.next = position.handled = position.begin = low
+        if high >= 0:
+            metrics.LAG.labels(topic).set(max(0, high - position.next))
 
     def _measure_age(self) -> None:
         try:

@@ -40,6 +40,7 @@ _BATCH = 10_000
 _VALKEY_SECONDS = 1.0
 _PAUSE_SECONDS = 0.5
 _READY_SECONDS = 10.0
+_CLOSE_SECONDS = 3.0
 
 RECORDS = prometheus_client.Counter(
     "bellwether_drift_records",
@@ -77,6 +78,31 @@ class ConfigurationError(Exception):
     """The configuration file or the artifact cannot be used; the message says how to mend it."""
 
 
+class Part:
+    """Something that may be away: each time is counted, and its begin and end are logged."""
+
+    def __init__(self, name: str, address: str) -> None:
+        self._name = name
+        self._address = address
+        self._waits = WAITED.labels(name)
+        self._away = False
+
+    def away(self, reason: str) -> None:
+        """Say that it did not do its part."""
+        self._waits.inc()
+        if not self._away:
+            logger.warning(
+                "%s at %s is away (%s): it is waited for", self._name, self._address, reason
+            )
+        self._away = True
+
+    def there(self) -> None:
+        """Say that it did."""
+        if self._away:
+            logger.warning("%s at %s is back", self._name, self._address)
+        self._away = False
+
+
 class Watcher:
     """The loop: take what came, judge what changed, write, tell."""
 
@@ -88,6 +114,8 @@ class Watcher:
             symbol: watch.Watch(symbol, reference, usual.limits, alarms)
             for symbol, reference in usual.references.items()
         }
+        self._kafka_part = Part("kafka", given.kafka)
+        self._valkey_part = Part("valkey", given.valkey)
         host, port = addresses.split(given.valkey)
         self._valkey = redis.Redis(
             host=host,
@@ -135,8 +163,9 @@ class Watcher:
             try:
                 dumped = self._valkey.mget([_window(symbol) for symbol in self._watches])
             except (redis.RedisError, OSError) as error:
-                self._wait("valkey", error)
+                self._valkey_away(error)
                 continue
+            self._valkey_part.there()
             for kept, window in zip(self._watches.values(), dumped, strict=True):
                 if window is None:
                     continue
@@ -154,6 +183,10 @@ class Watcher:
                 "bootstrap.servers": self._given.kafka,
                 "group.id": self._given.group,
                 "client.id": "drift",
+                # There is one watcher: one that comes back takes the place of the killed one at once.
+                "group.instance.id": self._given.group,
+                "session.timeout.ms": 10_000,
+                "reconnect.backoff.max.ms": 1000,
                 "auto.offset.reset": "earliest",
                 # An offset is stored once Valkey has what was made of the records before it.
                 "enable.auto.offset.store": False,
@@ -170,19 +203,20 @@ class Watcher:
         try:
             yield consumer
         finally:
-            consumer.close()
+            # It commits what is stored; with Kafka away it would try that for long.
+            closing = threading.Thread(target=consumer.close, daemon=True, name="closing")
+            closing.start()
+            closing.join(_CLOSE_SECONDS)
 
     def _on_assign(self, consumer: object, partitions: Sequence[object]) -> None:
         del consumer
         self._assigned = bool(partitions)
 
     def _kafka_failed(self, error: confluent_kafka.KafkaError) -> None:
-        WAITED.labels("kafka").inc()
-        logger.warning("Kafka at %s: %s; it is waited for", self._given.kafka, error.str())
+        self._kafka_part.away(error.str())
 
-    def _wait(self, part: str, error: Exception) -> None:
-        WAITED.labels(part).inc()
-        logger.warning("%s is away (%s); it is waited for", part, error)
+    def _valkey_away(self, error: Exception) -> None:
+        self._valkey_part.away(str(error))
         self._stopping.wait(_PAUSE_SECONDS)
 
     def _take(self, messages: Sequence[confluent_kafka.Message]) -> None:
@@ -192,9 +226,13 @@ class Watcher:
             error = message.error()
             if error is not None:
                 self._kafka_failed(error)
+                if error.fatal():  # another watcher of the same group has taken over
+                    raise confluent_kafka.KafkaException(error)
                 continue
             values.append(message.value())
             self._last[message.topic(), message.partition()] = message
+        if values:
+            self._kafka_part.there()
         newest = records.latest(values)
         RECORDS.labels("known").inc(len(values) - len(newest))
         malformed = []
@@ -263,8 +301,9 @@ class Watcher:
                     together.hset(scores.KEY, mapping=found)
                 together.execute()
         except (redis.RedisError, OSError) as error:
-            self._wait("valkey", error)
+            self._valkey_away(error)
             return False
+        self._valkey_part.there()
         self._unwritten.clear()
         self._written = time.monotonic()
         return True

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import step
@@ -94,10 +93,10 @@ class Fallback(step.Step):
         self._answers = {symbol: _answer(usual, identity) for symbol, usual in known.items()}
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Answer one request; raise InvalidRequest for a symbol that is not known."""
-        del payload
+        del asked
         symbol = str(inputs[contract.SYMBOL][0])
         answer = self._answers.get(symbol)
         if answer is None:

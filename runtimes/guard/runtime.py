@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pydantic
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import step
@@ -58,13 +57,14 @@ class Guard(step.Step):
             contract.DRIFT_SCORE,
             "FP64",
             (1,),
-            "0..1, the share of features whose recent days drifted, 0.5 is the border; 0 if unknown",
+            "0..1, features whose recent days drifted, 0.5 is the border; 0 if unknown",
         ),
         step.Tensor(contract.ACCEPTED, "BYTES", (1,), "why a forecast is made", required=False),
         step.Tensor(contract.FALLBACK, "BYTES", (1,), "why none is made", required=False),
     )
 
     given: Settings
+    _drift: following.Follower | None = None
 
     def open(self, folder: pathlib.Path) -> None:
         """Read the artifact, and score a row for practice."""
@@ -119,14 +119,15 @@ class Guard(step.Step):
 
     async def unload(self) -> bool:
         """Follow the drift scores no longer."""
-        await self._drift.stop()
+        if self._drift is not None:  # MLServer also unloads what could not be loaded
+            await self._drift.stop()
         return True
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """Answer one request: see the class."""
-        del payload
+        del asked
         symbol = _text(inputs[contract.SYMBOL])
         row = _array(inputs.get(contract.FEATURES))
         anomaly = 1.0 if row is None else self._usual.anomaly(symbol, row[0])
@@ -182,7 +183,7 @@ class Guard(step.Step):
 
     def _drift_of(self, symbol: str) -> tuple[float, str]:
         """Give a symbol's score and what to say of it; 0 where it is not known."""
-        found = self._drift.latest.get(symbol)
+        found = self._drift.latest.get(symbol) if self._drift is not None else None
         if found is None:
             self._unknown["none"].inc()
             return 0.0, "drift not known: no full window of days yet"

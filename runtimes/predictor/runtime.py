@@ -32,6 +32,8 @@ _UNITS = {
     contract.INTERVAL: "lower and upper end for volatility",
     contract.MODEL: "name, version and artifact of the model that answers",
 }
+# Without it Seldon's gateway answers base64 over REST.
+_TEXT = types.Parameters(content_type="str")
 _SHAPES = {contract.INTERVAL: [-1, 2], contract.MODEL: [-1, 3]}
 _NUMBERS = tuple(name for name in contract.OUTPUTS if name != contract.MODEL)
 
@@ -158,9 +160,14 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
     def _output(self, name: str, forecast: artifact.Forecast) -> types.ResponseOutput:
         if name == contract.MODEL:
             rows = len(forecast.volatility)
-            identity = list(self._identity.values())
+            # Bytes, as MLServer's own codec has them: its gRPC takes no other text.
+            identity = [text.encode() for text in self._identity.values()]
             return types.ResponseOutput(
-                name=name, shape=[rows, len(identity)], datatype="BYTES", data=identity * rows
+                name=name,
+                shape=[rows, len(identity)],
+                datatype="BYTES",
+                data=identity * rows,
+                parameters=_TEXT,
             )
         values: NDArray[np.float64] = getattr(forecast, name)
         return types.ResponseOutput(

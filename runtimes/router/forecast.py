@@ -6,8 +6,6 @@ What comes after the branches then reads `forecast.outputs`, and is not rewired 
 
 from collections.abc import Mapping
 
-from mlserver import types
-
 from runtimes import contract
 from runtimes.contract import step
 
@@ -31,8 +29,8 @@ class Forecast(step.Step):
     GIVES = _TENSORS
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """See `step.Step.run`."""
-        del payload
+        del asked
         return inputs

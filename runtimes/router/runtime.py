@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Mapping
 
 import numpy as np
-from mlserver import types
 
 from runtimes import contract
 from runtimes.contract import publishing, regimes, step
@@ -90,7 +89,7 @@ class Router(step.Step):
         }
 
     async def run(
-        self, inputs: Mapping[str, step.Value], payload: types.InferenceRequest
+        self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """See `step.Step.run`."""
         context = self._context(inputs)
@@ -101,7 +100,7 @@ class Router(step.Step):
             if context.previous not in {None, choice.regime}:
                 logger.info("%s left %s: %s", context.symbol, context.previous, choice.reason)
         if self._publisher is not None:
-            record = self._record(payload.id, context, choice)
+            record = self._record(asked.id, context, choice)
             self._publisher.publish(TOPIC, json.dumps(record).encode(), key=context.symbol)
         return {
             contract.REGIME: [choice.regime],

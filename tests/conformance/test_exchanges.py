@@ -245,12 +245,6 @@ def test_a_model_that_cannot_be_placed_is_taken_and_says_why(
     assert world.infer("lost", 1).status_code == 404
 
 
-def test_an_experiment_over_pipelines_is_refused_for_now(world: World) -> None:
-    refused = world.experiment("p", [("a", 1), ("b", 1)], resourceType="pipeline")
-    assert not refused.accepted
-    assert "resourceType: pipeline" in refused.message
-
-
 @pytest.mark.parametrize("name", ["a.b", "Abc", "a_b", "-a", "a-", "ä"])
 def test_names_that_seldon_refuses_are_refused_in_its_words(world: World, name: str) -> None:
     said = f"Model {name} does not have a valid name - it must be alphanumeric and not contains dots (.)"

@@ -34,6 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         World(environment, apply.MeshApplier(environment), artifacts) as own,
     ):
         own.serve("mul10", "slow")
+        own.pipeline("behind", ["mul10", "slow"], "mul10", "slow")
         yield own
 
 
@@ -45,6 +46,27 @@ def test_an_inference_that_takes_too_long_ends_in_a_504_that_names_the_limit(wor
     assert "request_timeout" in response.json()["error"]
     assert "1.5 s" in response.json()["error"]
     assert values(world.infer("mul10", 1)) == [10]
+
+
+def test_a_pipeline_that_takes_too_long_ends_in_a_504_that_names_the_limit(world: World) -> None:
+    before = time.monotonic()
+    response = world.infer("behind.pipeline", 1)
+    assert response.status_code == 504
+    assert time.monotonic() - before < 3
+    assert "1.5 s" in response.json()["error"]
+    with Client(world.environment.gateway_address) as client:
+        with pytest.raises(grpc.RpcError) as refused:
+            client.infer(1, metadata=(("seldon-model", "behind.pipeline"),))
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_pipelines_body_above_the_limit_is_refused(world: World) -> None:
+    content = b" " * (LIMIT + 1)
+    headers = {"content-type": "application/json"}
+    for sent in (content, iter([content])):
+        response = world.client.post("/v2/pipelines/behind/infer", content=sent, headers=headers)
+        assert response.status_code == 413
+        assert response.json()["limit_bytes"] == LIMIT
 
 
 def test_a_body_at_the_limit_is_read_and_one_above_it_refused(world: World) -> None:

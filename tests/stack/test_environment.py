@@ -25,7 +25,9 @@ from tests.stack import conftest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COMPONENTS = {
-    "supervisord", "gateway", "kafka", "mesh", "model-server", "prometheus", "valkey", "valkey-exporter",
+    "supervisord", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server", "prometheus",
+    "valkey",
+    "valkey-exporter",
 }  # fmt: skip
 ARMS = {
     "baseline-predictor": 40,
@@ -128,7 +130,16 @@ def test_a_load_test_holds_its_thresholds_and_leaves_its_reports(up):
 
 def test_prometheus_scrapes_every_part(up):
     url = f"http://127.0.0.1:{up.settings().ports.prometheus}/api/v1/query"
-    wanted = {"envoy", "kafka", "mesh", "mlserver", "prometheus", "valkey"}
+    wanted = {
+        "drift",
+        "envoy",
+        "feature-stream",
+        "kafka",
+        "mesh",
+        "mlserver",
+        "prometheus",
+        "valkey",
+    }
 
     def all_up():
         result = httpx.get(url, params={"query": "up == 1"}).json()["data"]["result"]

@@ -143,8 +143,10 @@ def _split(tensor: Tensor, rows: list[int], total: int) -> list[Tensor]:
 
 
 def flat(data: Any) -> list[Any]:
-    """Give data in row-major order without nesting."""
+    """Give data in row-major order without nesting. Raises `ValueError` if it nests unevenly."""
     values = list(data)
     while values and isinstance(values[0], list):
+        if not all(isinstance(row, list) for row in values):
+            raise ValueError("lists and values stand side by side")
         values = [value for row in values for value in row]
     return values

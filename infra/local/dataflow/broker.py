@@ -16,7 +16,7 @@ RETRY_SECONDS = 1.0
 CHECK_SECONDS = 30.0
 """How often what is there is looked at again: a broker may have come back empty."""
 
-_ASK_SECONDS = 5.0
+_ASK_SECONDS = 2.0  # a process that ends waits for it
 
 
 class TopicKeeper:
@@ -42,7 +42,7 @@ class TopicKeeper:
             self._changed.clear()
             try:
                 made = await asyncio.to_thread(self._make_missing, self._wanted)
-            except confluent_kafka.KafkaException as error:
+            except (confluent_kafka.KafkaException, TimeoutError) as error:
                 if not away:
                     logger.warning("pipelines' topics cannot be made yet, trying on: %s", error)
                 away, pause = True, RETRY_SECONDS

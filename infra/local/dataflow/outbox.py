@@ -3,11 +3,15 @@
 Encoding a call's records takes as long as some steps do, so it waits until the answer is written,
 and is done in slices between other work of the event loop.
 A slice is half of what waits: under load the queue stays as long as what came in meanwhile.
+A thread of its own was tried (eight steps, eight callers): it took a tenth more processor time,
+and a quarter more latency at the median, because both want the interpreter.
 """
 
 import asyncio
 import collections
 import logging
+
+import confluent_kafka
 
 from infra.local.dataflow import encoding, topics
 from infra.local.dataflow.journal import Record
@@ -62,9 +66,12 @@ class Outbox:
             self._broken.inc()
             logger.exception("a record for %s cannot be encoded", record.topic)
             return
-        self._publisher.publish(
-            record.topic, value, key=record.request.id, headers=_headers(record)
-        )
+        try:
+            self._publisher.publish(
+                record.topic, value, key=record.request.id, headers=_headers(record)
+            )
+        except confluent_kafka.KafkaException as error:  # too large for the broker, for one
+            publishing.LOST.labels(CLIENT, error.args[0].name()).inc()
 
 
 def _value(record: Record) -> bytes:

@@ -62,7 +62,7 @@ class RestPipelines:
     async def _infer(self, name: str, headers: _RawHeaders, body: bytes, send: Send) -> None:
         began = time.perf_counter()
         status = await self._inferred(name, headers, body, send)
-        if status != UnknownPipeline(name).status or name in self._pipelines.executor.pipelines:
+        if name in self._pipelines.executor.pipelines:
             metrics.call_took(name, "rest", str(status), time.perf_counter() - began)
 
     async def _inferred(self, name: str, headers: _RawHeaders, body: bytes, send: Send) -> int:

@@ -11,7 +11,6 @@ from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.types import MetadataModelResponse
 
 from infra.local.dataflow import metrics, topics, wire
-from infra.local.dataflow.call import Call
 from infra.local.dataflow.errors import CallError, StepFailed, UnknownPipeline
 from infra.local.dataflow.serving import REQUEST_ID, SUFFIX, Pipelines, own_headers
 from infra.local.dataflow.tensors import Request
@@ -67,7 +66,6 @@ class RpcPipelines:
         metadata = context.invocation_metadata()
         own = own_headers((key, value) for key, value in metadata if isinstance(value, str))
         request_id = next((value for key, value in metadata if key == REQUEST_ID), None)
-        call: Call | None = None
         try:
             use_raw = bool(request.raw_input_contents)
             tensors, parameters = wire.read_grpc(request)
@@ -79,15 +77,11 @@ class RpcPipelines:
             return StatusCode.INVALID_ARGUMENT, str(error)
         except CallError as error:
             code = StatusCode.UNKNOWN if isinstance(error, StepFailed) else _CODES[error.status]
-            result: tuple[StatusCode, Any] = code, str(error)
+            return code, str(error)
         except Exception as error:
             logger.exception("pipeline %s failed", name)
-            text = f"pipeline {name} failed: {type(error).__name__}: {error}"
-            result = StatusCode.INTERNAL, text
-        else:
-            result = StatusCode.OK, written
-        # An error comes with trailers alone, as in Seldon: Envoy adds the route to what comes first.
-        if call is not None and result[0] is StatusCode.OK:
-            version = (topics.VERSION_HEADER, call.version)
-            await context.send_initial_metadata((version, *own, *call.routes))
-        return result
+            return StatusCode.INTERNAL, f"pipeline {name} failed: {type(error).__name__}: {error}"
+        # As in Seldon, an error comes without these.
+        version = (topics.VERSION_HEADER, call.version)
+        await context.send_initial_metadata((version, *own, *call.routes))
+        return StatusCode.OK, written

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 import pydantic
-from mlserver import types
+from mlserver import MLModel, types
 from mlserver.errors import MLServerError, ModelNotFound, ModelNotReady
 from mlserver.handlers import DataPlane
 from mlserver.parallel.errors import WorkerError
@@ -15,6 +16,7 @@ from infra.local.dataflow.errors import ModelFailed, NotServed
 from infra.local.dataflow.executor import Executor
 from infra.local.dataflow.plan import PIPELINE_INPUTS, Plan
 from infra.local.dataflow.tensors import Content, Given, Headers, StepRequest, Tensor
+from runtimes.contract import step as contract_step
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ _NOT_ECHOED = ("x-forwarded", "x-envoy", "x-seldon-route", REQUEST_ID)
 
 _CODES = {400: "InvalidArgument", 404: "NotFound", 422: "FailedPrecondition", 500: "Internal"}
 _SERVER_ERROR = 500
+
+_TEXT = {"content_type": contract_step.TEXT.content_type}
 
 # One validation a step, of objects that are validated already: about 2 µs a tensor.
 _REQUEST = pydantic.TypeAdapter(types.InferenceRequest)
@@ -42,14 +46,54 @@ def own_headers(pairs: Iterable[tuple[str, str]]) -> Headers:
     )
 
 
-class Models:
-    """Asks models through MLServer's data plane."""
+class Plane(Protocol):
+    """MLServer's data plane, as far as it is asked here."""
 
-    def __init__(self, plane: DataPlane) -> None:
+    async def infer(self, payload: types.InferenceRequest, name: str) -> types.InferenceResponse:
+        """Ask a model. Raises `WorkerError`, `ModelNotFound`, `ModelNotReady`."""
+
+    async def model(self, name: str, version: str | None) -> MLModel:
+        """Give a model that can answer. Raises `ModelNotFound`, `ModelNotReady`."""
+
+    def around(self, name: str) -> AbstractAsyncContextManager[MLModel]:
+        """Do what `infer` does around a call of a model: count, time, tell its errors."""
+
+
+class Models:
+    """Asks models through MLServer's data plane.
+
+    A step of ours is asked inside what the data plane does around a call, but without MLServer's
+    objects for tensors: between two of them a tensor stays what it is.
+    """
+
+    def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
     async def __call__(self, version: str, asked: StepRequest) -> Given:
         """Ask one model version. Raises `ModelFailed`, `NotServed`."""
+        try:
+            model = await self._plane.model(version, None)
+            if isinstance(model, contract_step.Step):
+                return await self._exchange(model, version, asked)
+            return await self._infer(version, asked)
+        except WorkerError as error:
+            if error.status_code >= _SERVER_ERROR:
+                logger.exception("%s failed in a pipeline", version)
+            raise ModelFailed(_CODES.get(error.status_code, "Unknown"), str(error)) from error
+        except (ModelNotFound, ModelNotReady) as error:
+            raise NotServed(str(error)) from error
+
+    async def _exchange(self, model: contract_step.Step, version: str, asked: StepRequest) -> Given:
+        async with self._plane.around(version):
+            made = await model.exchange(asked, [_passed(each) for each in asked.tensors])
+        return Given(
+            tuple([_made(each) for each in made]),
+            model_name=model.name,
+            model_version=model.version or "",
+            answered_by=version,
+        )
+
+    async def _infer(self, version: str, asked: StepRequest) -> Given:
         headers = dict(asked.headers)
         headers[REQUEST_ID] = asked.id
         request = _REQUEST.validate_python(
@@ -59,15 +103,7 @@ class Models:
                 "inputs": [_input(each) for each in asked.tensors],
             }
         )
-        try:
-            response = await self._plane.infer(request, version)
-        except WorkerError as error:
-            if error.status_code >= _SERVER_ERROR:
-                logger.exception("%s failed in a pipeline", version)
-            raise ModelFailed(_CODES.get(error.status_code, "Unknown"), str(error)) from error
-        except (ModelNotFound, ModelNotReady) as error:
-            raise NotServed(str(error)) from error
-        return _given(response, version)
+        return _given(await self._plane.infer(request, version), version)
 
 
 class Pipelines:
@@ -179,6 +215,21 @@ def _input(tensor: Tensor) -> dict[str, Any]:
         "data": native,
         "parameters": content.parameters,
     }
+
+
+def _passed(tensor: Tensor) -> contract_step.Given:
+    name, content = tensor
+    value = content.value
+    return contract_step.Given(
+        name, content.shape, content.datatype, content.data if value is None else value
+    )
+
+
+def _made(made: contract_step.Made) -> Tensor:
+    parameters = _TEXT if made.datatype == "BYTES" else None
+    return Tensor(
+        made.name, Content(made.datatype, made.shape, made.data, parameters, value=made.value)
+    )
 
 
 def _given(response: types.InferenceResponse, version: str) -> Given:

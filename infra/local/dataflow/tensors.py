@@ -11,24 +11,26 @@ class Content:
 
     `data` is a flat list in row-major order, or what a model gave.
     What is made of it more than once is kept: `native` is the model server's own object for the
-    data, `encoded` the bytes that are published.
+    data, `value` what a step of ours made or took it as, `encoded` the bytes that are published.
     """
 
-    __slots__ = ("data", "datatype", "encoded", "native", "parameters", "shape")
+    __slots__ = ("data", "datatype", "encoded", "native", "parameters", "shape", "value")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a tensor has these sides
         self,
         datatype: str,
         shape: list[int],
         data: Any,
         parameters: Mapping[str, Any] | None = None,
         native: Any = None,
+        value: Any = None,
     ) -> None:
         self.datatype = datatype
         self.shape = shape
         self.data = data
         self.parameters = parameters
         self.native = native
+        self.value = value
         self.encoded: bytes | None = None
 
 

@@ -127,7 +127,10 @@ def _tensor(given: types.RequestInput) -> Tensor:
     elif not isinstance(data, list):
         raise _malformed(name, f"`data` has to be a list, got {_shown(data)}")
     elif data and isinstance(data[0], list):
-        data, native = flat(data), None
+        try:
+            data, native = flat(data), None
+        except ValueError as error:
+            raise _malformed(name, f"`data` nests unevenly: {error}") from error
     if shape and min(shape) < 0:
         raise _malformed(name, f"shape {shape} has a negative size")
     expected = math.prod(shape)

@@ -94,7 +94,13 @@ class Executor:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self._acting = document
-            await self._on_acting(document)
+            try:
+                await self._on_acting(document)
+            except Exception:
+                # What has to follow did not: it is done again, with the newest document.
+                logger.exception("the document of pipelines acts, but is not followed")
+                self._acting = None
+                await asyncio.sleep(_RETRY_SECONDS)
 
 
 def _read(path: pathlib.Path) -> dataflow.Document:

@@ -207,12 +207,14 @@ class Reconciler:
         """Lead the routes to pipelines that the model server has begun to execute."""
         state = self._state
         state.executed = {each.name: each for each in document.pipelines}
-        try:
-            await self._gateway.clusters_act(self._write_clusters())
-        except RejectedError as error:
-            logger.exception("clusters refused")
-            state.routes_problem = str(error)
-            return
+        clusters = self._write_clusters()
+        if not state.reachable.issuperset(state.executed):
+            try:
+                await self._gateway.clusters_act(clusters)
+            except RejectedError as error:
+                logger.exception("clusters refused")
+                state.routes_problem = str(error)
+                return
         for name, pipeline in self._objects.pipelines.items():
             # A pipeline that changes in place keeps its route; one that is new gets it now.
             if state.executed.get(name) == pipelines.whole(pipeline):
@@ -239,12 +241,13 @@ class Reconciler:
                 await self._gateway.routes_act(version)
                 await self._gateway.drained(ServedPipeline(name))
         except TimeoutError:
-            logger.warning("pipeline %s still has requests and is removed all the same", name)
+            logger.warning("pipeline %s may still have requests and is removed all the same", name)
         except RejectedError:
             logger.exception("routes refused")
-        if self._state.leaving.get(name) is leaving:
-            del self._state.leaving[name]
-            self._write_document(self._live())
+        finally:
+            if self._state.leaving.get(name) is leaving:
+                del self._state.leaving[name]
+                self._write_document(self._live())
 
     async def _departed(self, version: ModelVersion) -> None:
         """Wait until no pipeline that is on its way out needs a model version."""

@@ -128,7 +128,10 @@ def _print(found: Mapping[str, Any], fallback: Mapping[int, Any]) -> None:
     for heading in ("forecasts", "rows", "confidence", "near", "error", "Brier", "vs constant, %"):
         whole.add_column(heading, justify="left" if heading == "forecasts" else "right")
     for name, part in found.items():
-        better = {key: 100 * (np.nan if value is None else value) for key, value in part["brier_gain"].items()}
+        better = {
+            key: 100 * (np.nan if value is None else value)
+            for key, value in part["brier_gain"].items()
+        }
         whole.add_row(
             name,
             str(part["rows"]),

@@ -43,6 +43,11 @@ _PERIODS = 6
 _FEWEST_WINDOWS = 30
 _LEAST_CRITICAL = 0.05
 """For a feature that never moved in the past."""
+_GREATEST_CRITICAL = 0.99
+"""In the longest window: what lies wholly outside of the past has drifted, whatever the regime.
+
+D is never above 1, and a regime's features come close to that in short windows.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,7 +104,9 @@ def calibrate(data: dataset.Dataset, rows: dataset.Rows) -> windows.Limits:
             telling = np.sort(ratios, axis=1)[:, -1 - border]
             factor = np.quantile(telling, 1.0 - RATE)
             critical = np.quantile(past.statistics, LEVEL, axis=1)
-            return windows.Limits(sizes, factor * np.maximum(critical, _LEAST_CRITICAL), border)
+            critical = factor * np.maximum(critical, _LEAST_CRITICAL)
+            critical[-1] = np.minimum(critical[-1], _GREATEST_CRITICAL)
+            return windows.Limits(sizes, critical, border)
     return windows.Limits((), np.empty((0, features)), border)
 
 

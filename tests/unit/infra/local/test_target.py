@@ -10,6 +10,7 @@ import pytest
 from infra import settings
 from infra.catalogue import experiments, models, pipelines, topics
 from infra.local import manifests, target, toolchain
+from runtimes.guard import watcher_settings
 
 
 class Engine(pulumi.runtime.Mocks):
@@ -85,6 +86,12 @@ def test_every_port_of_the_settings_belongs_to_one_process(engine):
     )
 
 
+def test_the_model_server_publishes_to_this_environments_kafka(tmp_path):
+    engine = declared(tmp_path, namespace="mine", ports={"kafka": 7778})
+    given = json.loads(engine.of("File")["model-server/model-server.json"]["content"])
+    assert (given["kafka"], given["namespace"]) == ("127.0.0.1:7778", "mine")
+
+
 def test_a_moved_port_moves_everywhere(tmp_path):
     engine = declared(tmp_path, ports={"valkey": 7777})
     assert "port 7777" in engine.of("File")["valkey/valkey.conf"]["content"]
@@ -128,6 +135,15 @@ def test_a_step_is_told_its_settings_and_where_to_connect(tmp_path):
     given = {p["name"]: p["value"] for p in objects["guard"]["manifest"]["spec"]["parameters"]}
     assert given["quality_threshold"] == "0.8"
     assert given["valkey"] == "127.0.0.1:7777"
+
+
+def test_the_drift_watcher_is_given_what_its_settings_take(tmp_path):
+    engine = declared(tmp_path, ports={"valkey": 7777, "drift": 7778})
+    content = engine.of("File")["drift/drift.json"]["content"]
+    given = watcher_settings.Settings.model_validate_json(content)
+    assert given.artifact == pathlib.Path("/cache/guard/sha256-0")
+    assert (given.valkey, given.port, given.threshold) == ("127.0.0.1:7777", 7778, 0.5)
+    assert engine.of("Process")["drift"]["readiness"] == {"url": "http://127.0.0.1:7778/ready"}
 
 
 def test_a_changed_configuration_file_restarts_its_process(tmp_path):

@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_bytes_for_every_model(
         {path.parent.name: path.name for path in sorted(folder.glob("artifacts/*/sha256-*"))}
         for folder in caches
     )
-    assert len(first) == 8
+    assert first.keys() >= set(discovery.folders())
     assert first == second
 
 

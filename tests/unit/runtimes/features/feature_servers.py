@@ -210,3 +210,44 @@ def stream(
         port,
         {"PYTHONPATH": str(ROOT)},
     )
+
+
+@contextlib.contextmanager
+def enrichment(
+    folder: pathlib.Path, artifact: pathlib.Path, **extra: str
+) -> Iterator[httpx.Client]:
+    """An MLServer with the step `enrichment` alone."""
+    model = folder / "repository" / "enrichment_1"
+    model.mkdir(parents=True)
+    (model / "model-settings.json").write_text(
+        json.dumps(
+            {
+                "name": "enrichment_1",
+                "implementation": "runtimes.features.enrichment.Enrichment",
+                "parameters": {"uri": str(artifact), "extra": extra},
+            }
+        )
+    )
+    http, grpc, metrics = free_ports(3)
+    ports = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
+    (model.parent / "settings.json").write_text(
+        json.dumps({"debug": False, "host": "127.0.0.1", "parallel_workers": 0, **ports})
+    )
+    program = pathlib.Path(environment_python("serving")).parent / "mlserver"
+    server = Server(
+        [str(program), "start", str(model.parent)],
+        folder / "mlserver.log",
+        http,
+        {"PYTHONPATH": str(ROOT)},
+    )
+    with running(server), httpx.Client(base_url=f"http://{server.address}", timeout=10) as client:
+
+        def loaded() -> bool:
+            server.alive()
+            with contextlib.suppress(httpx.TransportError):
+                return client.get("/v2/models/enrichment_1/ready").is_success
+            return False
+
+        until(loaded, "MLServer has loaded the enrichment")
+        client.headers["x-metrics"] = f"http://127.0.0.1:{metrics}/metrics"
+        yield client

@@ -57,6 +57,16 @@ def by_day(frames: Frames, *, reverse: bool = False) -> Iterator[list[Bar]]:
         yield found[day]
 
 
+def drifting(frames: Frames, *, longest: int) -> Iterator[Bar]:
+    """Give all bars, each symbol's ascending, in runs of chance: the symbols drift apart."""
+    random = np.random.default_rng(2)
+    waiting = {symbol: bars(frames, symbol)[::-1] for symbol in frames}
+    while any(waiting.values()):
+        symbol = str(random.choice([name for name, rest in waiting.items() if rest]))
+        for _ in range(min(int(random.integers(1, longest + 1)), len(waiting[symbol]))):
+            yield waiting[symbol].pop()
+
+
 def bars(frames: Frames, symbol: str) -> list[Bar]:
     """Give the bars of one symbol."""
     frame = frames[symbol]

@@ -107,14 +107,20 @@ def broker(folder: pathlib.Path, ports: list[int]) -> Iterator[str]:
         "server.properties": kafka.properties(moved, folder / "data"),
         "log4j.properties": kafka.LOG4J,
         "metrics.yml": kafka.JMX_EXPORTER,
-        "start.sh": kafka.start_script(tools.java, tools.kafka_jars, folder, 128, metrics),
+        "start.sh": kafka.start_script(tools.java, tools.kafka_jars, folder, 256, metrics),
     }
     folder.mkdir(exist_ok=True)
     for name, content in contents.items():
         (folder / name).write_text(content)
     address = f"127.0.0.1:{own}"
-    with process(["/bin/sh", str(folder / "start.sh")], folder / "kafka.log"):
-        until(lambda: has_topics(address), "Kafka has its topics")
+    log = folder / "kafka.log"
+    with process(["/bin/sh", str(folder / "start.sh")], log) as started:
+
+        def is_there() -> bool | None:
+            assert started.poll() is None, log.read_text()[-4000:]
+            return has_topics(address)
+
+        until(is_there, "Kafka has its topics")
         yield address
 
 

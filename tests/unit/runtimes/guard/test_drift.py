@@ -227,8 +227,8 @@ def test_malformed_records_are_counted_and_the_watch_goes_on(world):
     with world.watching():
         world.send(b"no json")
         world.send(record("AAA", 0, row, date="someday"))
-        world.send(record("AAA", 0, row, features={"rsi": "high"}))
-        world.send(record("AAA", 0, row, features={"rsi": 1.0}))
+        world.send(record("AAA", 100, row, features={"rsi": "high"}))
+        world.send(record("AAA", 101, row, features={"rsi": 1.0}))
         world.send(record("AAA", 0, row, date="", features={}))
         world.send(record("ZZZ", 0, row))
         world.days(10)
@@ -293,6 +293,10 @@ def test_kafka_may_come_late_and_go_between(tmp_path):
             world.days(3)
             world.until_days(15)
         assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=8) == 0  # though Kafka is away
+    # Away, back, away, back, and perhaps away: not at every attempt.
+    assert world.log().count("kafka at") in {4, 5}
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def answer(stub: rpc.GRPCInferenceServiceStub, call: dict[str, Any]) -> dict[str
     outputs = {}
     for at, output in enumerate(response.outputs):
         if response.raw_output_contents:
-            raw = response.raw_output_contents[at]
-            values = list(struct.unpack(f"<{len(raw) // 8}d", raw))
+            values = unpacked(output.datatype, response.raw_output_contents[at])
+        elif output.datatype == "BYTES":
+            values = [text.decode() for text in output.contents.bytes_contents]
         else:
             values = list(output.contents.fp64_contents)
         outputs[output.name] = {
@@ -53,6 +54,18 @@ def answer(stub: rpc.GRPCInferenceServiceStub, call: dict[str, Any]) -> dict[str
             "data": values,
         }
     return {"code": "OK", "outputs": outputs}
+
+
+def unpacked(datatype: str, raw: bytes) -> list[Any]:
+    """Read a raw tensor: texts stand behind their lengths, four bytes each."""
+    if datatype != "BYTES":
+        return list(struct.unpack(f"<{len(raw) // 8}d", raw))
+    texts, at = [], 0
+    while at < len(raw):
+        (length,) = struct.unpack_from("<I", raw, at)
+        at += 4 + length
+        texts.append(raw[at - length : at].decode())
+    return texts
 
 
 def metadata(stub: rpc.GRPCInferenceServiceStub, call: dict[str, Any]) -> dict[str, Any]:

@@ -112,8 +112,13 @@ def test_each_kind_of_artifact_forecasts_what_its_weights_say(server: Server, ki
     assert answer["interval"]["data"] == pytest.approx(
         [volatility * math.exp(-0.5), volatility * math.exp(0.5)], rel=1e-6
     )
-    assert [tensor["shape"] for tensor in answer.values()] == [[1], [1], [1, 2]]
-    assert {tensor["datatype"] for tensor in answer.values()} == {"FP64"}
+    described = {name: (each["shape"], each["datatype"]) for name, each in answer.items()}
+    assert described == {
+        "volatility": ([1], "FP64"),
+        "direction": ([1], "FP64"),
+        "interval": ([1, 2], "FP64"),
+        "model": ([1, 3], "BYTES"),
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,6 +142,15 @@ def test_an_answer_names_model_version_and_artifact(server: Server) -> None:
     manifest = (server.artifacts / "linear" / "artifact.json").read_bytes()
     digest = hashlib.sha256(manifest).hexdigest()
     assert parameters["artifact"] == f"manifest-sha256-{digest}"
+
+
+def test_every_row_names_the_model_that_forecast_it_in_a_tensor(server: Server) -> None:
+    answer = infer(server, body(3)).json()
+    parameters = answer["parameters"]
+    identity = [parameters[name] for name in ("model", "version", "artifact")]
+    (tensor,) = [each for each in answer["outputs"] if each["name"] == "model"]
+    assert tensor["shape"] == [3, 3]
+    assert tensor["data"] == identity * 3
 
 
 def test_a_content_addressed_folder_is_named_in_the_answer(
@@ -166,6 +180,7 @@ def test_the_metadata_name_every_column_shape_and_the_level(server: Server) -> N
         "volatility": [-1],
         "direction": [-1],
         "interval": [-1, 2],
+        "model": [-1, 3],
     }
     assert metadata["platform"] == "bellwether_lightgbm"
     assert metadata["versions"] == ["1"]
@@ -270,7 +285,8 @@ def test_grpc_answers_as_rest_does_for_typed_and_raw_contents(server: Server, ki
             # FEATURES and HISTORY are exact in single precision
             assert output["data"] == rest[name]["data"], form
             assert output["shape"] == rest[name]["shape"]
-            assert output["datatype"] == "FP64"
+            assert output["datatype"] == rest[name]["datatype"]
+        assert answer["outputs"].keys() == rest.keys()
 
 
 def spoiled(index: int, form: str = "raw", **change: Any) -> dict[str, Any]:

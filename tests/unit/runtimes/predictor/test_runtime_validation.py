@@ -147,7 +147,8 @@ def test_as_many_rows_as_are_allowed_are_taken() -> None:
 
 @pytest.mark.parametrize("requested", [None, [], ()])
 def test_all_outputs_are_answered_if_none_is_asked_for(requested: Any) -> None:
-    assert validation.outputs(requested) == ("volatility", "direction", "interval")
+    expected = ("volatility", "direction", "interval", "model")
+    assert validation.outputs(requested) == expected
 
 
 def test_outputs_keep_the_order_that_was_asked_for() -> None:

@@ -74,7 +74,11 @@ def test_a_request_that_is_a_batch_by_itself_does_not_wait():
 
 def test_only_requests_alike_share_a_call():
     model = Model()
-    run(ask_all(Batch(2, patience=0.01), model, request(1, 1), request(2, 1, width=3), request(3, 1)))
+    run(
+        ask_all(
+            Batch(2, patience=0.01), model, request(1, 1), request(2, 1, width=3), request(3, 1)
+        )
+    )
     assert sorted(model.calls) == [("r2", [1, 3]), ("r3", [2, 2])]
 
 

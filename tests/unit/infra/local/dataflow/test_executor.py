@@ -6,8 +6,9 @@ import time
 import pytest
 
 from infra.local.dataflow import errors
+from infra.local.dataflow.tensors import Request
 from infra.local.mesh import dataflow
-from tests.unit.infra.local.dataflow.world import World, pipeline, run, step
+from tests.unit.infra.local.dataflow.world import World, pipeline, run, step, tensors
 
 
 def plus(term):
@@ -47,9 +48,6 @@ def test_the_answer_tells_the_steps_that_ran_in_order():
     world = World(CHAIN, models=ARITHMETIC)
 
     async def routes():
-        from infra.local.dataflow.tensors import Request
-        from tests.unit.infra.local.dataflow.world import tensors
-
         call = world.executor.call("chain", Request("r1", tensors({"INPUT": [1]})))
         await call.answer()
         return call.routes
@@ -115,7 +113,9 @@ def test_steps_that_can_run_side_by_side_do():
 
 def test_joined_tensors_stand_in_the_order_of_the_sources():
     world = World(
-        pipeline("p", step("a", "p.inputs"), step("b", "p.inputs"), output=("b.outputs", "a.outputs")),
+        pipeline(
+            "p", step("a", "p.inputs"), step("b", "p.inputs"), output=("b.outputs", "a.outputs")
+        ),
         models={"a": lambda _: {"A": [1]}, "b": lambda _: {"B": [2]}},
     )
     assert list(run(world.ask("p", {"X": [1]}))) == ["B", "A"]
@@ -269,9 +269,7 @@ def test_an_outer_join_takes_what_is_there_when_its_window_ends():
                 "p",
                 step("fast", "p.inputs"),
                 step("slow", "p.inputs"),
-                step(
-                    "sum", "fast.outputs", "slow.outputs", inputs_join="outer", join_window_ms=20
-                ),
+                step("sum", "fast.outputs", "slow.outputs", inputs_join="outer", join_window_ms=20),
                 output=("sum.outputs",),
             ),
             models={"fast": lambda _: {"F": [1]}, "slow": held(event, {"S": [2]})},
@@ -374,7 +372,9 @@ def test_a_model_that_breaks_unforeseen_does_not_keep_the_caller():
 
 
 def test_a_missing_model_is_told_at_once_as_unavailable():
-    world = World(pipeline("p", step("ghost", "p.inputs"), output=("ghost.outputs",)), missing=("ghost",))
+    world = World(
+        pipeline("p", step("ghost", "p.inputs"), output=("ghost.outputs",)), missing=("ghost",)
+    )
     error = run(world.refused("p", {"X": [1]}))
     assert (error.status, world.asked) == (503, [])
     assert "ghost did not run: model ghost is not loaded" in str(error)

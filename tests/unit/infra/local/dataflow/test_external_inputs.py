@@ -162,9 +162,7 @@ def test_an_outer_joins_window_ends_while_the_other_pipeline_still_runs():
             await event.wait()
             return given
 
-        world = World(
-            *diamond(inputs_join="outer", join_window_ms=20), models={"right-step": slow}
-        )
+        world = World(*diamond(inputs_join="outer", join_window_ms=20), models={"right-step": slow})
         await world.ask("first", {"X": [7]})
         await world.settle(lambda: "last-step" in world.asked)
         event.set()
@@ -201,7 +199,9 @@ def test_pipelines_that_read_from_each_other_come_to_an_end():
 
 def test_an_error_of_a_pipeline_that_reads_is_recorded_and_is_not_the_callers():
     async def work():
-        world = World(simple("first"), simple("second", after("first.outputs")), missing=("second-step",))
+        world = World(
+            simple("first"), simple("second", after("first.outputs")), missing=("second-step",)
+        )
         answer, _ = await ask(world, "first", {"X": [1]}, expect_runs=1)
         return world, answer
 

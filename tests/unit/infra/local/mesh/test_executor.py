@@ -125,6 +125,28 @@ def test_a_refused_document_is_told_and_tried_again(
     _run(tmp_path, scene)
 
 
+def test_what_could_not_be_followed_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.local.mesh.executor._RETRY_SECONDS", 0.001)
+    repository, tries = tmp_path / "repository", []
+
+    async def play() -> None:
+        server = _ModelServer(dataflow.path_of(repository))
+
+        async def follow(document: dataflow.Document) -> None:
+            tries.append(document)
+            if len(tries) == 1:
+                raise TimeoutError("Envoy is busy")
+
+        executor = Executor(repository, server, follow)
+        executor.write(_document(1), up=True)
+        await executor.acts()
+
+    asyncio.run(play())
+    assert tries == [_document(1), _document(1)]
+
+
 def test_without_any_document_there_is_nothing_to_ask_for(tmp_path: Path) -> None:
     async def scene(
         executor: Executor, server: _ModelServer, acting: list[dataflow.Document]

@@ -32,6 +32,7 @@ def ask(
     path: str = "/v2/models/x/infer",
     *chunks: bytes,
     kind: str = "http",
+    pipelines: gateway_requests.Pipelines | None = None,
     **headers: str,
 ) -> tuple[int, dict[str, Any]]:
     """Send a request through the middleware; gives back status and body of the answer."""
@@ -46,7 +47,7 @@ def ask(
         sent.append(message)
 
     scope = {"type": kind, "path": path, "raw_path": path.encode(), "headers": listed}
-    asyncio.run(GatewayRequests(Server(), LIMIT)(scope, receive, send))
+    asyncio.run(GatewayRequests(Server(), LIMIT, pipelines)(scope, receive, send))
     body: dict[str, Any] = json.loads(sent[1]["body"])
     return sent[0]["status"], body
 
@@ -160,3 +161,45 @@ def test_a_caller_that_goes_away_gets_no_answer() -> None:
 
 def test_a_path_keeps_what_follows_the_model() -> None:
     assert gateway_requests.path_for("m_1", "/v2/models/a-b_c/x/y") == "/v2/models/m_1/x/y"
+
+
+class Pipelines:
+    """Answers 200 with what reached it."""
+
+    async def answer(self, internal: str, scope: Message, body: bytes, send: Any) -> None:
+        seen = {"pipeline": internal, "path": scope["path"], "body": body.decode()}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+
+
+NAMED = {"seldon_internal_model": "p.pipeline"}
+
+
+def test_a_pipelines_request_is_read_whole_and_handed_over() -> None:
+    packed = gzip.compress(b"{}")
+    for body, headers in ((b"{}", {}), (packed, {"content_encoding": "gzip"})):
+        status, seen = ask("/v2/pipelines/p/infer", body, pipelines=Pipelines(), **NAMED, **headers)
+        assert status == 200
+        assert seen == {
+            "pipeline": "p.pipeline",
+            "path": "/v2/pipelines/p/infer",
+            "body": "{}",
+        }
+
+
+def test_a_pipelines_body_has_the_same_limit() -> None:
+    for chunk, length in ((b"", {"content_length": str(LIMIT + 1)}), (b" " * (LIMIT + 1), {})):
+        path = "/v2/models/p/infer"
+        assert ask(path, chunk, pipelines=Pipelines(), **NAMED, **length)[0] == 413
+
+
+def test_what_is_not_a_pipelines_goes_on_to_the_models() -> None:
+    model = ask("/v2/models/x/infer", pipelines=Pipelines(), seldon_internal_model="m_1")[1]
+    assert model["path"] == "/v2/models/m_1/infer"
+    health = ask("/v2/health/ready", pipelines=Pipelines(), **NAMED)[1]
+    assert (health["path"], "pipeline" in health) == ("/v2/health/ready", False)
+
+
+def test_a_server_without_pipelines_says_so() -> None:
+    status, said = ask("/v2/models/x/infer", seldon_internal_model="p.pipeline")
+    assert (status, said["error"]) == (404, "no pipelines are served here")
