@@ -25,8 +25,8 @@ from . import (
 PREDICTOR = "enhanced-predictor"
 
 DAYS_PER_SECOND = {
-    documents.Method.SHAP: 2.0,
-    documents.Method.LIME: 2.0,
+    documents.Method.SHAP: 1.0,
+    documents.Method.LIME: 1.0,
     documents.Method.COUNTERFACTUAL: 0.5,
 }
 """So that a person can follow; a day that takes longer is waited for."""

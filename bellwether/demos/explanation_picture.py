@@ -85,10 +85,11 @@ def _waterfall(axes: mpl_axes.Axes, shap: documents.Shap, date: str) -> None:
     )
     axes.axvline(shap.output, color=_FORECAST, label=f"forecast: {np.exp(shap.output):.1%}")
     axes.set_xlabel("volatility a year (log)")
-    axes.xaxis.set_major_formatter(
-        ticker.FuncFormatter(lambda value, _: f"{100 * np.exp(value):.3g} %")
-    )
-    axes.set_xlim(*_padded(np.append(ends, shap.base_value), 0.18))
+    low, high = _padded(np.append(ends, shap.base_value), 0.18)
+    axes.set_xlim(low, high)
+    round_ = ticker.MaxNLocator(7).tick_values(float(np.exp(low)), float(np.exp(high)))
+    shown_ = [value for value in round_ if np.exp(low) < value < np.exp(high)]
+    axes.set_xticks(np.log(shown_), [f"{100 * value:.3g} %" for value in shown_])
     axes.set_title(
         f"{date}: from what is usual to the forecast; completeness error {shap.completeness_error:.1g}",
         fontsize="medium",
@@ -172,10 +173,11 @@ def _changes(axes: mpl_axes.Axes, summary: explained.Summary, days: periods.Days
     for flip in flips:
         axes.barh(
             0, 0, color=_colour(flip),
-            label=f"{day.volatility:.1%} → {flip.again:.1%} ({flip.found.wish})",
+            label=f"forecast {day.volatility:.1%} → {flip.again:.1%}",
         )  # fmt: skip
     axes.set_yticks(range(len(names)), names, fontsize="small")
-    axes.invert_yaxis()
+    # Upside down, with room for the legend below the last bar.
+    axes.set_ylim(len(names) + 0.5, -0.7)
     axes.axvline(0, color="0.4", linewidth=0.8)
     sizes = [patch.get_width() for patch in axes.patches if isinstance(patch, patches.Rectangle)]
     axes.set_xlim(*_padded(np.array([0.0, *sizes]), 0.3))
@@ -220,7 +222,7 @@ def _flips(axes: mpl_axes.Axes, summary: explained.Summary) -> None:
             )  # fmt: skip
             labelled.add(label)
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_ylabel("volatility a year (log)")

@@ -99,7 +99,7 @@ def _table(walk: walks.Walk) -> rich.console.RenderableType:
                 str(walk.regime[today]),
                 walks.short(str(walk.branch[today])),
                 f"{np.exp(walk.routed[today]):.1%}",
-                f"{np.exp(walk.days.log_volatility[today]):.1%}",
+                _came_true(walk, today),
                 f"{walk.seconds[today] * 1000:.1f} ms",
             )
         ],
@@ -132,6 +132,11 @@ def _table(walk: walks.Walk) -> rich.console.RenderableType:
     return rich.console.Group(head, table)
 
 
+def _came_true(walk: walks.Walk, day: int) -> str:
+    known = walk.days.log_volatility[day]
+    return f"{np.exp(known):.1%}" if np.isfinite(known) else "not yet"
+
+
 def _line(walk: walks.Walk) -> str:
     today = walk.done - 1
     errors = ", ".join(
@@ -140,8 +145,8 @@ def _line(walk: walks.Walk) -> str:
     )
     return (
         f"{walk.days.inputs.date[today]} {walk.regime[today]} → {walks.short(str(walk.branch[today]))} "
-        f"{np.exp(walk.routed[today]):.0%}, came true "
-        f"{np.exp(walk.days.log_volatility[today]):.0%}; rolling error: {errors}"
+        f"{np.exp(walk.routed[today]):.1%}, came true {_came_true(walk, today)}; "
+        f"rolling error: {errors}"
     )
 
 

@@ -68,7 +68,11 @@ def _measured(result: walks.Result) -> str:
     ):
         interval = f" [{gain.low:+.1%}, {gain.high:+.1%}]" if np.isfinite(gain.low) else ""
         parts.append(f"{against} {gain.value:+.1%}{interval}")
-    seen = "  The models were fitted on these days." if result.seen else ""
+    seen = (
+        "\nThe models were fitted on these days, which flatters each of them."
+        if result.seen
+        else ""
+    )
     return (
         f"\nerror (RMSE of log volatility): {errors}\n"
         f"gain of routing over the {'; over the '.join(parts)}.{seen}"
@@ -101,7 +105,7 @@ def _price(axes: mpl_axes.Axes, walk: walks.Walk) -> None:
     labels = ["adjusted close"]
     for name in regimes.NAMES:
         handles.append(patches.Patch(color=COLOURS[name], alpha=_TINT))
-        labels.append(f"{name} ({int((walk.regime == name).sum())} days)")
+        labels.append(f"{name}, days: {int((walk.regime == name).sum())}")
     axes.legend(handles, labels, **_LEGEND)
     axes.set_ylabel(f"{inputs.symbol}, points")
     axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))

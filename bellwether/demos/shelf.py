@@ -29,6 +29,11 @@ class Row:
     """Seconds since 1970."""
     seconds: float
 
+    @property
+    def reason(self) -> str:
+        """Why the quality is what it is, in words."""
+        return str(json.loads(self.findings).get("reason", ""))
+
     def document(self) -> dict[str, object]:
         """Give it as JSON's types; what is not finite is null."""
         return {

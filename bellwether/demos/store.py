@@ -121,6 +121,8 @@ def sentences(result: streaming.Result) -> list[str]:
         said.append(
             f"{result.overdue} bars were in no answer after {streaming.OVERDUE_SECONDS:g} s."
         )
+    for reason, count in result.surprises.most_common(3):
+        said.append(f"{count} answers were below {streaming.POOR} though bars came: {reason}.")
     if result.held:
         begin, end = result.held
         said.append(

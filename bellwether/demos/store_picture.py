@@ -11,8 +11,6 @@ from . import freshness, streaming, work
 
 _COLOURS = ("#1f6fb4", "#c8511b", "#1a9850", "#7b4fa3", "#b3001b", "#8c6d31")
 _LIMIT = "#b3001b"
-_POOR = 0.8
-"""Below this quality the fallback answers."""
 _BINS = 40
 
 
@@ -91,7 +89,9 @@ def _quality(axes: mpl_axes.Axes, result: streaming.Result) -> None:
             linewidth=max(1.0, 4.0 - place),
             label=symbol,
         )
-    axes.axhline(_POOR, color=_LIMIT, linestyle=":", label=f"below {_POOR}: fallback")
+    axes.axhline(
+        streaming.POOR, color=_LIMIT, linestyle=":", label=f"below {streaming.POOR}: fallback"
+    )
     axes.set_xlim(0, result.ended - result.began)
     axes.set_ylim(-0.02, 1.05)
     axes.set_xlabel("seconds since the first bar")

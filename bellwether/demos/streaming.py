@@ -3,6 +3,7 @@
 Half-way the replay is held: the market's clock goes on, no bar comes, features grow stale.
 """
 
+import collections
 import collections.abc
 import concurrent.futures
 import dataclasses
@@ -37,6 +38,12 @@ TICK_SECONDS = 0.1
 HELD = (0.5, 0.7)
 """The part of the duration in which the replay is held."""
 
+POOR = 0.8
+"""Below this quality the fallback answers."""
+
+CATCH_UP_SECONDS = 2.0
+"""How long after a hold the bars that were missed may take."""
+
 LIMIT_MS = 200.0
 """A bar is to be in the next forecast's features within this."""
 
@@ -50,6 +57,8 @@ class Watch:
         self.quality = timeline.Timeline()
         self.monitored: dict[str, dict[str, typing.Any]] = {}
         """The newest record of `feature-monitoring`, by symbol."""
+        self.poor: list[tuple[float, str]] = []
+        """When an answer's quality was below `POOR`, and why, as enrichment says it."""
         self._ended = threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(len(of.symbols))
         self._jobs: list[concurrent.futures.Future[None]] = []
@@ -88,6 +97,8 @@ class Watch:
             if row:
                 self.fresh.answered(symbol, row.date, row.came)
                 self.quality.add(symbol, row.came, row.quality)
+                if row.quality < POOR:
+                    self.poor.append((row.came, row.reason))
             if not self.fresh.waiting(symbol):
                 waited_since = None
                 continue
@@ -113,6 +124,18 @@ class Result:
     monitored: int
     """Records on `feature-monitoring`."""
     quality: timeline.Timeline
+    poor: tuple[tuple[float, str], ...] = ()
+    """When an answer's quality was below `POOR`, and why."""
+
+    @property
+    def surprises(self) -> collections.Counter[str]:
+        """Why quality was poor while bars came, and how often: not in a hold, nor right after it."""
+        begin, end = self.held or (self.ended, self.ended)
+        return collections.Counter(
+            reason
+            for at, reason in self.poor
+            if self.began <= at < begin or end + CATCH_UP_SECONDS < at <= self.ended
+        )
 
     @property
     def milliseconds(self) -> "np.typing.NDArray[np.float64]":
@@ -152,6 +175,7 @@ class Result:
             "superseded": self.superseded,
             "overdue": self.overdue,
             "feature_monitoring_records": self.monitored,
+            "poor_answers_while_bars_came": dict(self.surprises),
             "lowest_quality": None,
         }
         if self.held:
@@ -221,6 +245,7 @@ def run(
         bars=watch.fresh.bars,
         monitored=heard.counts[FEATURE_MONITORING],
         quality=watch.quality,
+        poor=tuple(watch.poor),
     )
 
 

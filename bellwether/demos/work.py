@@ -90,8 +90,10 @@ def sentences(work: Work) -> list[str]:
     time_ = (
         f"A request's features and history: {work.store_ms:.1f} ms from the store, through the "
         f"gateway; {work.computed_ms:.1f} ms computed from {work.bars} raw bars of each symbol, in this "
-        f"process and without reading the bars: {work.ratio:.1f} times as long (medians of "
-        f"{work.store_rounds} and {work.computed_rounds}; other work on the machine moves both)."
+        f"process, without reading the bars, and with the code that makes training sets: "
+        f"{work.ratio:.0f} times as long (medians of {work.store_rounds} and "
+        f"{work.computed_rounds}). Code made for one row would be quicker; other work on the "
+        "machine moves both."
     )
     declarations = (
         f"Declarations: {work.declarations}, one for each feature and channel, for training, store "

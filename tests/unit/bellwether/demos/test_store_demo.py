@@ -19,6 +19,7 @@ from bellwether.demos import (
     store,
     store_picture,
     streaming,
+    timeline,
     work,
 )
 from models import sources
@@ -58,7 +59,7 @@ class Store:
             "date": [known[-1][1]],
             "features": np.array([[0.01, 55.0, 0.002, -3.0]]),
             "quality_score": np.array([1.0 if now - known[-1][0] < 0.3 else 0.4]),
-            "quality": ['{"stale": []}'],
+            "quality": ['{"stale": [], "reason": "as it is"}'],
         }, [":enrichment_1:"]
 
 
@@ -186,7 +187,7 @@ def test_a_symbol_that_the_store_refuses_is_named_and_the_others_go_on(asked):
     assert "known are SPX, WTI" in found.refusals["GOLD"]
     row = found.read("SPX")
     assert row.features == dict(zip(COLUMNS, (0.01, 55.0, 0.002, -3.0), strict=True))
-    assert row.document()["quality"] == {"stale": []}
+    assert row.document()["quality"]["stale"] == []
     console = rich.console.Console(file=io.StringIO(), width=160)
     console.print(store.rows_table(found))
     assert "rsi_14d" in console.file.getvalue()
@@ -213,3 +214,16 @@ def test_the_work_with_and_without_a_store_is_measured_side_by_side(asked):
     assert found.bars == 252 + 60
     assert 0 < found.store_ms < found.computed_ms, "twenty rolling windows take longer than a look"
     assert found.document()["ratio"] == pytest.approx(found.ratio, abs=0.01)
+
+
+def test_poor_answers_outside_of_the_hold_are_counted_with_their_reason():
+    result = streaming.Result(
+        symbols=SYMBOLS, began=0.0, ended=60.0, held=(30.0, 40.0), served=(), overdue=0, bars=1,
+        monitored=0, quality=timeline.Timeline(),
+        poor=(
+            (-1.0, "before the first bar"), (5.0, "Valkey gave no reply"), (35.0, "stale"),
+            (41.0, "stale"), (55.0, "stale"),
+        ),
+    )  # fmt: skip
+    assert result.surprises == {"Valkey gave no reply": 1, "stale": 1}
+    assert any("Valkey gave no reply" in each for each in store.sentences(result))
