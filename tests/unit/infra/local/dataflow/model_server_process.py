@@ -20,7 +20,7 @@ from tests.unit.runtimes.predictor.mlserver_process import environment_python, f
 
 ROOT = pathlib.Path(__file__).parents[5]
 ARITHMETIC = "tests.conformance.arithmetic"
-OWN = "tests.unit.infra.local.dataflow.runtimes"
+OWN = "tests.unit.infra.local.dataflow.pipeline_models"
 MAX_REQUEST_BYTES = 500_000
 
 
