@@ -11,7 +11,6 @@ is computed every time.
 """
 
 import collections.abc
-import contextlib
 import dataclasses
 import itertools
 import json
@@ -24,7 +23,7 @@ from typing import Any
 import psutil
 
 from loadtests import endpoints, wire
-from loadtests.benchmarks import benchmark
+from loadtests.benchmarks import benchmark, child
 from runtimes import contract
 
 NAME = "pipeline"
@@ -65,7 +64,9 @@ def run(context: benchmark.Context) -> benchmark.Result:
     kinds = {"same day": _same_day(context), "new features": _new_features(context)}
     rounds: list[dict[str, _Measured]] = []
     load_average = os.getloadavg()[0]
-    with _plain_steps(context) as plain:
+    repository = child.repository(context)
+    arguments = (repository, context.where.namespace, PIPELINE)
+    with child.started(context, "loadtests.plain_steps", *arguments) as plain:
         for number in range(context.rounds):
             measured = {}
             for at, (kind, bodies) in enumerate(kinds.items()):
@@ -123,54 +124,9 @@ def _request(context: benchmark.Context, body: dict[str, Any]) -> bytes:
     )
 
 
-@contextlib.contextmanager
-def _plain_steps(
-    context: benchmark.Context,
-) -> collections.abc.Iterator[collections.abc.Callable[[list[Any]], dict[str, Any]]]:
-    """Start the process with the plain steps; give a function that measures there."""
-    if context.serving_python is None or context.home is None:
-        raise endpoints.LoadTestError(
-            "the plain steps need the serving environment and the environment's folder: "
-            "start this benchmark by `bellwether bench pipeline`"
-        )
-    repository = context.home / "mesh" / "repository"
-    module = ["-m", "loadtests.plain_steps"]
-    with subprocess.Popen(
-        [context.serving_python, *module, str(repository), context.where.namespace, PIPELINE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(context.root)},
-    ) as process:
-
-        def read() -> dict[str, Any]:
-            line = process.stdout.readline() if process.stdout else ""
-            if not line:
-                raise endpoints.LoadTestError(
-                    f"the process with the plain steps ended with {process.wait()}, "
-                    "its reason is above"
-                )
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-
-        def measure(bodies: list[Any]) -> dict[str, Any]:
-            if process.stdin is None:
-                raise AssertionError("the process was started with a pipe")
-            process.stdin.write(json.dumps({"bodies": bodies}) + "\n")
-            process.stdin.flush()
-            return read()
-
-        read()  # the models are loaded
-        try:
-            yield measure
-        finally:
-            if process.stdin is not None:
-                process.stdin.close()
-
-
 def _latency(
     context: benchmark.Context,
-    plain: collections.abc.Callable[[list[Any]], dict[str, Any]],
+    plain: child.Measure,
     bodies: _Bodies,
     measured: _Measured,
 ) -> None:
@@ -182,7 +138,7 @@ def _latency(
                 answer = connection.call(_request(context, next(bodies)))
                 measured.failed += not answer.ok
                 taken.append(answer.seconds * 1e3)
-            there = plain([next(bodies) for _ in range(count)])
+            there = plain({"bodies": [next(bodies) for _ in range(count)]})
             if turn:
                 measured.latencies_ms += taken
                 measured.plain.append(there)
