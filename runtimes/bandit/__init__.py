@@ -1,0 +1,1 @@
+"""Bandits: policies that learn from rewards, their controller, the reward model, their judges."""
