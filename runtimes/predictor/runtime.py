@@ -10,6 +10,7 @@ import logging
 import pathlib
 import re
 import time
+from typing import Any
 
 import numpy as np
 import pydantic
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from runtimes import contract
 
-from . import artifact, client_errors, metrics, validation
+from . import artifact, client_errors, decisions, metrics, validation
 
 _LOG = logging.getLogger("mlserver.bellwether.predictor")
 _WARM_UPS = 5
@@ -58,6 +59,14 @@ class Settings(pydantic.BaseModel):
             "many rows would hold up everything else that the server does."
         ),
     )
+    kafka: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
+        description=(
+            "Where decisions are recorded when an experiment's split led a request here, "
+            "host:port; nowhere without it."
+        ),
+    )
 
 
 class ModelNotLoaded(errors.MLServerError):  # type: ignore[misc]  # MLServer carries no types
@@ -93,6 +102,8 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         """
         client_errors.install()
         self._limits = self._read_settings()
+        kafka = self._limits.kafka
+        self._decisions = decisions.Decisions(self._served, kafka) if kafka else None
         folder = pathlib.Path(await get_model_uri(self.settings))
         began = time.perf_counter()
         try:
@@ -109,9 +120,9 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         began = time.perf_counter()
         try:
             if _rows(payload) > self._limits.thread_rows:
-                names, forecast = await asyncio.to_thread(self._forecast, payload)
+                names, forecast, history = await asyncio.to_thread(self._forecast, payload)
             else:
-                names, forecast = self._forecast(payload)
+                names, forecast, history = self._forecast(payload)
         except validation.InvalidRequest as error:
             self._meter.invalid(error.reason)
             raise errors.InferenceError(f"model {self._served.model!r}: {error}") from error
@@ -131,6 +142,8 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             self._meter.volatility.observe(volatility)
         self._meter.rows.inc(len(volatilities))
         self._meter.ok.inc()
+        if self._decisions is not None:
+            self._decisions.take(payload, history)
         self._meter.seconds.observe(time.perf_counter() - began)
         return response
 
@@ -147,7 +160,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
 
     def _forecast(
         self, payload: types.InferenceRequest
-    ) -> tuple[tuple[str, ...], artifact.Forecast]:
+    ) -> tuple[tuple[str, ...], artifact.Forecast, NDArray[np.floating[Any]]]:
         names = validation.outputs(output.name for output in payload.outputs or ())
         features, history = validation.inputs(
             payload.inputs, self._signature, max_rows=self._limits.max_rows
@@ -155,7 +168,7 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
         with np.errstate(over="ignore", invalid="ignore"):  # found, and named, below
             forecast = self._forecaster.forecast(features, history)
         _refuse_not_finite(forecast)
-        return names, forecast
+        return names, forecast, history
 
     def _output(self, name: str, forecast: artifact.Forecast) -> types.ResponseOutput:
         if name == contract.MODEL:
