@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.bandit import allocation, declaration, policies
+from runtimes.bandit.policies import linear
 
 from .joined import Joined
 from .splits import Splits
 
 Array = NDArray[np.float64]
+_FINE = 1_000_000
+"""What the shares that act are rounded to, where weights are asked for."""
+
 Said = Callable[[int, int], None]
 """Told how many epochs are done, of how many."""
 
@@ -65,8 +69,9 @@ class _Replay:
         given = self._contexts[rows]
         known = np.isfinite(given).all(axis=1)
         chances = np.tile(self._policy.shares(), (len(given), 1))
-        for place in np.flatnonzero(known):
-            chances[place] = self._policy.propensities(given[place])  # type: ignore[attr-defined]
+        if isinstance(self._policy, linear.Contextual):
+            for place in np.flatnonzero(known):
+                chances[place] = self._policy.propensities(given[place])
         return chances
 
     def learn(self, rows: NDArray[np.int64], now: int) -> None:
@@ -85,20 +90,18 @@ class _Replay:
             self._split(now)
 
     def _split(self, now: int) -> None:
+        arms = self._splits.arms
         enough = self._rewards >= self._spec.guardrails.minimum_rewards
-        interval = int(self._splits.at(np.array([now]))[0])
-        vetoed = self._splits.vetoed[interval]
-        weights = np.asarray(
-            allocation.weights(
-                self._policy.shares() if enough else self._acting,
-                self._acting,
-                floor=self._spec.floor(len(self._splits.arms)),
-                max_step=self._spec.max_step,
-                vetoed=vetoed.tolist() if not vetoed.all() else [False] * len(vetoed),
-            ),
-            dtype=np.float64,
+        shares = self._policy.shares() if enough else self._acting
+        vetoed = self._splits.vetoed[int(self._splits.at(np.array([now]))[0])]
+        found = allocation.allocate(
+            dict(zip(arms, map(float, shares), strict=True)),
+            dict(zip(arms, (round(each * _FINE) for each in self._acting), strict=True)),
+            floor=self._spec.floor(len(arms)),
+            max_step=self._spec.max_step,
+            vetoed=[] if vetoed.all() else [arms[place] for place in np.flatnonzero(vetoed)],
         )
-        self._acting = weights / weights.sum()
+        self._acting = np.array([found.weights[arm] for arm in arms]) / allocation.TOTAL
 
     @staticmethod
     def _with_context(rows: NDArray[np.int64], contexts: Array) -> tuple[NDArray[np.int64], Array]:

@@ -88,7 +88,7 @@ class _Intervals:
 
     def splits(self) -> Splits:
         shares = np.array(self._shares)
-        whole = np.isfinite(shares).all(axis=1)
+        whole: NDArray[np.bool_] = np.asarray(np.isfinite(shares).all(axis=1))
         return Splits(
             self._arms,
             np.array(self._starts, dtype=np.int64),
