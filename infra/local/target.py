@@ -18,6 +18,11 @@ from infra.local.mesh import settings as mesh_settings
 _DRIFT_TOPICS = ("feature-monitoring", "drift")
 """What the drift watcher reads, and what it writes."""
 
+_POLICY_SCHEMA = tuple(
+    f"runtimes/bandit/{part}.py" for part in ("declaration", "notation", "structural")
+)
+"""What the mesh checks bandit policies with."""
+
 _MODEL_SERVER_IMPORTS = ("artifacts", "dataflow", "envoy", "gateway_requests", "settings")
 """Modules of the mesh that the model server runs as well."""
 
@@ -224,7 +229,7 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         environment=environment,
         ports=local.ports("mesh"),
         readiness={"url": f"http://127.0.0.1:{ports.mesh}/healthz"},
-        triggers={"code": _code("infra/local/mesh", "infra/seldon.py")},
+        triggers={"code": _code("infra/local/mesh", "infra/seldon.py", *_POLICY_SCHEMA)},
         opts=after,
     )
     return _process(

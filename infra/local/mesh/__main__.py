@@ -13,16 +13,30 @@ import uvicorn
 import uvloop
 
 from infra.local.mesh import settings as mesh_settings
+from infra.local.mesh.changes import Changes
 from infra.local.mesh.gateway import Gateway
 from infra.local.mesh.http import Api
 from infra.local.mesh.model_server_client import ModelServerClient
 from infra.local.mesh.objects import Objects
+from infra.local.mesh.policies import Policies
 from infra.local.mesh.reconciler import Reconciler
 from infra.local.mesh.store import Store, StoreError
 
 ARGUMENTS = 2
 ANSWER_SECONDS = 5
 """How long MLServer and Envoy may take for what is answered at once."""
+
+
+class _Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is in the serving environment
+    """Ends the watches before it waits for requests to end."""
+
+    def __init__(self, changes: Changes, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._changes = changes
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._changes.close()
+        await super().shutdown(sockets)
 
 
 async def serve(settings: mesh_settings.Settings) -> None:
@@ -32,7 +46,8 @@ async def serve(settings: mesh_settings.Settings) -> None:
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         gateway = Gateway(settings, session)
-        objects = Objects(store, settings.namespace, settings.capabilities)
+        changes = Changes(store.resource_version())
+        objects = Objects(store, settings.namespace, settings.capabilities, changes)
         reconciler = Reconciler(
             settings, store, objects, gateway, ModelServerClient(settings, session)
         )
@@ -41,6 +56,8 @@ async def serve(settings: mesh_settings.Settings) -> None:
             objects,
             reconciler,
             gateway,
+            Policies(store, settings.namespace, changes),
+            changes,
             namespace=settings.namespace,
             max_object_bytes=settings.max_object_bytes,
         )
@@ -54,7 +71,8 @@ async def serve(settings: mesh_settings.Settings) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
 
-        await uvicorn.Server(
+        await _Server(
+            changes,
             uvicorn.Config(
                 api.app(lifespan),
                 host=mesh_settings.HOST,
@@ -63,7 +81,7 @@ async def serve(settings: mesh_settings.Settings) -> None:
                 log_level="warning",
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=5,
-            )
+            ),
         ).serve()
     store.close()
 

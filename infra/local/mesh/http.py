@@ -3,46 +3,54 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import prometheus_client
 import pydantic_core
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from infra import seldon
-from infra.local.mesh import metrics, refusal
+from infra.local.mesh import discovery, metrics, policies, refusal
+from infra.local.mesh.changes import Changes
 from infra.local.mesh.gateway import Gateway
 from infra.local.mesh.objects import PLURALS, JsonObject, Objects
+from infra.local.mesh.policies import Policies
 from infra.local.mesh.reconciler import Reconciler
 from infra.local.mesh.refusal import Refusal
 
 logger = logging.getLogger(__name__)
 
-BASE = f"/apis/{seldon.GROUP}/{seldon.VERSION}"
+BASE = f"/apis/{seldon.API_VERSION}"
+POLICIES_BASE = f"/apis/{policies.API_VERSION}"
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+_Answer: TypeAlias = "tuple[int, JsonObject] | Response"
 
 
 class Api:
     """Answers requests about objects."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it answers for
         self,
         objects: Objects,
         reconciler: Reconciler,
         gateway: Gateway,
+        bandits: Policies,
+        changes: Changes,
         *,
         namespace: str,
         max_object_bytes: int,
     ) -> None:
         self._objects = objects
+        self._policies = bandits
+        self._changes = changes
         self._reconciler = reconciler
         self._gateway = gateway
         self._namespace = namespace
@@ -62,7 +70,20 @@ class Api:
                         Route(single + "/status", _Endpoint(self._status)),
                     ],
                 ),
-                Route(BASE, _Endpoint(self._discovery)),
+                Mount(
+                    f"{POLICIES_BASE}/namespaces",
+                    routes=[
+                        Route(collection, _Endpoint(self._policy_collection)),
+                        Route(single, _Endpoint(self._policy)),
+                        Route(single + "/status", _Endpoint(self._policy_status)),
+                    ],
+                ),
+                Route(BASE, _Endpoint(_discovery(discovery.seldon_resources()))),
+                Route(POLICIES_BASE, _Endpoint(_discovery(discovery.policy_resources()))),
+                *(
+                    Route(path, _Endpoint(_discovery(body)))
+                    for path, body in discovery.documents(self._namespace).items()
+                ),
                 Route("/healthz", self._healthz, methods=["GET"]),
                 Route("/readyz", self._readyz, methods=["GET"]),
                 Route("/metrics", self._metrics, methods=["GET"]),
@@ -70,11 +91,10 @@ class Api:
             ],
         )
 
-    async def _collection(self, request: Request) -> tuple[int, JsonObject]:
+    async def _collection(self, request: Request) -> _Answer:
         plural = self._plural(request)
         if request.method == "GET":
-            _refuse_selection(request)
-            return 200, self._objects.list(plural)
+            return self._listed(request, plural, self._objects.list(plural))
         if request.method == "POST":
             body = await self._body(request, _JSON)
             dry_run = _dry_run(request)
@@ -82,7 +102,7 @@ class Api:
             return 201, await self._routed(shown, dry_run=dry_run)
         raise _not_allowed(request, "GET, POST")
 
-    async def _single(self, request: Request) -> tuple[int, JsonObject]:
+    async def _single(self, request: Request) -> _Answer:
         plural, name = self._plural(request), request.path_params["name"]
         dry_run = _dry_run(request)
         if request.method == "GET":
@@ -108,30 +128,68 @@ class Api:
         await self._reconciler.routed()
         return self._objects.refreshed(shown)
 
-    async def _status(self, request: Request) -> tuple[int, JsonObject]:
+    async def _status(self, request: Request) -> _Answer:
         if request.method != "GET":
             raise _not_allowed(request, "GET")
         return 200, self._objects.get(self._plural(request), request.path_params["name"])
 
-    async def _discovery(self, request: Request) -> tuple[int, JsonObject]:
-        if request.method != "GET":
-            raise _not_allowed(request, "GET")
-        verbs = ["create", "delete", "get", "list", "patch", "update"]
-        return 200, {
-            "kind": "APIResourceList",
-            "apiVersion": "v1",
-            "groupVersion": seldon.API_VERSION,
-            "resources": [
-                {
-                    "name": plural,
-                    "singularName": kind.__name__.lower(),
-                    "namespaced": True,
-                    "kind": kind.__name__,
-                    "verbs": verbs,
-                }
-                for plural, kind in PLURALS.items()
-            ],
-        }
+    async def _policy_collection(self, request: Request) -> _Answer:
+        self._check_policies(request)
+        if request.method == "GET":
+            return self._listed(request, policies.PLURAL, self._policies.list())
+        if request.method == "POST":
+            body = await self._body(request, _JSON)
+            return 201, self._policies.create(body, dry_run=_dry_run(request))
+        raise _not_allowed(request, "GET, POST")
+
+    async def _policy(self, request: Request) -> _Answer:
+        self._check_policies(request)
+        name, dry_run = request.path_params["name"], _dry_run(request)
+        if request.method == "GET":
+            return 200, self._policies.get(name)
+        if request.method == "PUT":
+            body = await self._body(request, _JSON)
+            shown, created = self._policies.replace(name, body, dry_run=dry_run)
+            return (201 if created else 200), shown
+        if request.method == "PATCH":
+            body = await self._body(request, _MERGE_PATCH)
+            return 200, self._policies.patch(name, body, dry_run=dry_run)
+        if request.method == "DELETE":
+            options = await self._body(request, _JSON, optional=True)
+            return 200, self._policies.delete(name, options, dry_run=dry_run)
+        raise _not_allowed(request, "DELETE, GET, PATCH, PUT")
+
+    async def _policy_status(self, request: Request) -> _Answer:
+        self._check_policies(request)
+        name = request.path_params["name"]
+        if request.method == "GET":
+            return 200, self._policies.get(name)
+        if request.method == "PATCH":
+            body = await self._body(request, _MERGE_PATCH)
+            return 200, self._policies.write_status(name, body, patch=True)
+        if request.method == "PUT":
+            body = await self._body(request, _JSON)
+            return 200, self._policies.write_status(name, body, patch=False)
+        raise _not_allowed(request, "GET, PATCH, PUT")
+
+    def _listed(self, request: Request, plural: str, listed: JsonObject) -> _Answer:
+        """Answer a list, or stream what changes from a version on."""
+        _refuse_selection(request)
+        if request.query_params.get("watch", "false") in {"false", "0", ""}:
+            return 200, listed
+        version = _number(request, "resourceVersion")
+        seconds = _number(request, "timeoutSeconds")
+
+        async def events() -> AsyncIterator[bytes]:
+            since = version
+            if not since:  # no version: what is there now comes first
+                since = int(listed["metadata"]["resourceVersion"])
+                for each in listed["items"]:
+                    yield _line({"type": "ADDED", "object": each})
+            async for event in self._changes.watch(plural, since, seconds or None):
+                yield _line(event)
+
+        return StreamingResponse(events(), media_type=_JSON)
 
     async def _healthz(self, request: Request) -> Response:
         del request
@@ -150,6 +208,7 @@ class Api:
     async def _metrics(self, request: Request) -> Response:
         del request
         objects = self._objects
+        metrics.OBJECTS.labels(policies.PLURAL).set(len(self._policies.list()["items"]))
         for plural in PLURALS:
             metrics.OBJECTS.labels(plural).set(len(objects.list(plural)["items"]))
         metrics.MODEL_READY.clear()
@@ -169,14 +228,20 @@ class Api:
         )
 
     def _plural(self, request: Request) -> str:
+        return self._checked_plural(request, tuple(PLURALS))
+
+    def _check_policies(self, request: Request) -> None:
+        self._checked_plural(request, (policies.PLURAL,))
+
+    def _checked_plural(self, request: Request, known: tuple[str, ...]) -> str:
         namespace, plural = request.path_params["namespace"], request.path_params["plural"]
         if namespace != self._namespace:
             message = f'namespaces "{namespace}" not found, the only one is "{self._namespace}"'
             raise Refusal(404, "NotFound", message, kind="namespaces", name=namespace)
-        if plural not in PLURALS:
+        if plural not in known:
             message = (
                 f"the server could not find the requested resource ({plural}), "
-                f"there are: {', '.join(PLURALS)}"
+                f"there are: {', '.join(known)}"
             )
             raise Refusal(404, "NotFound", message)
         return str(plural)
@@ -217,36 +282,41 @@ class Api:
 class _Endpoint:
     """An ASGI endpoint for all methods, which turns refusals into `Status` bodies."""
 
-    def __init__(self, answer: Callable[[Request], Awaitable[tuple[int, JsonObject]]]) -> None:
+    def __init__(self, answer: Callable[[Request], Awaitable[_Answer]]) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         started = time.perf_counter()
         request = Request(scope, receive)
         try:
-            code, body = await self._answer(request)
+            answer = await self._answer(request)
         except Refusal as refused:
-            code, body = refused.code, refused.body()
+            answer = refused.code, refused.body()
         except asyncio.CancelledError:
             raise
         except Exception:
             logger.exception("%s %s", request.method, request.url.path)
             failed = Refusal(500, "InternalError", "an unexpected failure, see the mesh's log")
-            code, body = failed.code, failed.body()
+            answer = failed.code, failed.body()
+        response: Any = answer
+        if isinstance(answer, tuple):
+            code, body = answer
+            response = Response(pydantic_core.to_json(body), code, media_type=_JSON)
         plural = request.path_params.get("plural", "")
         metrics.REQUESTS.labels(
-            request.method, plural if plural in PLURALS else "", str(code)
+            request.method,
+            plural if plural in PLURALS or plural == policies.PLURAL else "",
+            str(response.status_code),
         ).observe(time.perf_counter() - started)
-        response = Response(pydantic_core.to_json(body), code, media_type=_JSON)
         await response(scope, receive, send)
 
 
-async def _nothing_here(request: Request) -> tuple[int, JsonObject]:
+async def _nothing_here(request: Request) -> _Answer:
     raise Refusal(
         404,
         "NotFound",
         f"the server could not find the requested resource {request.url.path}, "
-        f"objects are below {BASE}/namespaces",
+        f"objects are below {BASE}/namespaces and {POLICIES_BASE}/namespaces",
     )
 
 
@@ -264,11 +334,29 @@ def _dry_run(request: Request) -> bool:
 
 def _refuse_selection(request: Request) -> None:
     """Refuse what would change the answer and is not there, rather than ignore it."""
-    if request.query_params.get("watch", "false") not in {"false", "0", ""}:
-        raise refusal.bad_request("watch is not supported here: list again")
     for selector in ("labelSelector", "fieldSelector"):
         if request.query_params.get(selector):
             raise refusal.bad_request(f"{selector} is not supported here: list all and select")
+
+
+def _discovery(body: JsonObject) -> Callable[[Request], Awaitable[_Answer]]:
+    async def answer(request: Request) -> _Answer:
+        if request.method != "GET":
+            raise _not_allowed(request, "GET")
+        return 200, body
+
+    return answer
+
+
+def _number(request: Request, parameter: str) -> int:
+    value = request.query_params.get(parameter) or "0"
+    if not value.isdecimal():
+        raise refusal.bad_request(f'Invalid value: "{value}": {parameter} is a whole number')
+    return int(value)
+
+
+def _line(event: JsonObject) -> bytes:
+    return pydantic_core.to_json(event) + b"\n"
 
 
 def _json_type(value: object) -> str:

@@ -14,6 +14,7 @@ import pydantic_core
 from infra import seldon
 from infra.local.mesh import artifacts, refusal, validation
 from infra.local.mesh import pipelines as flow
+from infra.local.mesh.changes import Changes
 from infra.local.mesh.store import Store
 
 JsonObject = dict[str, Any]
@@ -43,15 +44,24 @@ class Follower(Protocol):
 class Objects:
     """All objects of one namespace. Not for use from several threads."""
 
-    def __init__(self, store: Store, namespace: str, capabilities: Iterable[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        namespace: str,
+        capabilities: Iterable[str],
+        changes: Changes | None = None,
+    ) -> None:
         self._store = store
         self._namespace = namespace
         self._capabilities = tuple(capabilities)
+        self._changes = changes or Changes()
         self._follower: Follower | None = None
         self._objects: dict[str, dict[str, Stored]] = {plural: {} for plural in PLURALS}
         for plural, name, text in store.objects():
-            kind = PLURALS[plural]
-            self._objects[plural][name] = seldon.parse_as(kind, pydantic_core.from_json(text))
+            kind = PLURALS.get(plural)
+            if kind is not None:
+                parsed = seldon.parse_as(kind, pydantic_core.from_json(text))
+                self._objects[plural][name] = parsed
 
     def follow(self, follower: Follower) -> None:
         """Name the one who acts on changes."""
@@ -155,11 +165,13 @@ class Objects:
             self._check_servers(name, None)
         if not dry_run:
             with self._store.transaction():
-                self._store.next_resource_version()
+                version = self._store.next_resource_version()
                 self._store.delete_object(plural, name)
+            last = self._shown(old)
             del self._objects[plural][name]
             if self._follower is not None:
                 self._follower.removed(old)
+            self._changes.add("DELETED", plural, version, last)
         return {
             "kind": "Status",
             "apiVersion": "v1",
@@ -222,7 +234,7 @@ class Objects:
         plural, name = given.plural, given.metadata.name
         if old is None:
             if given.metadata.resource_version is not None:
-                raise refusal.conflict(plural, name, _MODIFIED)
+                raise refusal.conflict(plural, name, refusal.MODIFIED)
             validation.check_name(type(given), name)
         else:
             self._check_current(old, given.metadata.uid, given.metadata.resource_version)
@@ -244,7 +256,10 @@ class Objects:
         self._objects[plural][name] = new
         if self._follower is not None:
             self._follower.changed(new)
-        return self._shown(new)
+        shown = self._shown(new)
+        version = int(new.metadata.resource_version or 0)
+        self._changes.add("ADDED" if old is None else "MODIFIED", plural, version, shown)
+        return shown
 
     def _stamped(self, given: Stored, old: Stored | None, resource_version: int) -> Stored:
         if old is None:
@@ -280,7 +295,7 @@ class Objects:
                 f"UID in object meta: {old.metadata.uid}",
             )
         if resource_version is not None and resource_version != old.metadata.resource_version:
-            raise refusal.conflict(plural, name, _MODIFIED)
+            raise refusal.conflict(plural, name, refusal.MODIFIED)
 
     def _check(self, given: Stored, old: Stored | None) -> None:
         name = given.metadata.name
@@ -342,11 +357,6 @@ class Objects:
             raise refusal.conflict(
                 "servers", name, f"no server would be left for model {', '.join(sorted(stranded))}"
             )
-
-
-_MODIFIED = (
-    "the object has been modified; please apply your changes to the latest version and try again"
-)
 
 
 def runs_here(server: seldon.Server) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from infra import seldon
 
@@ -30,6 +30,7 @@ class Refusal(Exception):  # noqa: N818 - a refused request is an answer, not an
         *,
         kind: str = "",
         name: str = "",
+        group: str = seldon.GROUP,
         causes: Sequence[Cause] = (),
     ) -> None:
         super().__init__(message)
@@ -38,6 +39,7 @@ class Refusal(Exception):  # noqa: N818 - a refused request is an answer, not an
         self.message = message
         self.kind = kind
         self.name = name
+        self.group = group
         self.causes = tuple(causes)
 
     def body(self) -> dict[str, Any]:
@@ -46,7 +48,7 @@ class Refusal(Exception):  # noqa: N818 - a refused request is an answer, not an
         if self.name:
             details["name"] = self.name
         if self.kind:
-            details |= {"group": seldon.GROUP, "kind": self.kind}
+            details |= {"group": self.group, "kind": self.kind}
         if self.causes:
             details["causes"] = [
                 {"reason": cause.reason, "message": cause.message, "field": cause.field}
@@ -69,22 +71,28 @@ def bad_request(message: str) -> Refusal:
     return Refusal(400, "BadRequest", message)
 
 
-def not_found(plural: str, name: str) -> Refusal:
+def not_found(plural: str, name: str, group: str = seldon.GROUP) -> Refusal:
     """Refuse to find what is not there."""
-    message = f'{plural}.{seldon.GROUP} "{name}" not found'
-    return Refusal(404, "NotFound", message, kind=plural, name=name)
+    message = f'{plural}.{group} "{name}" not found'
+    return Refusal(404, "NotFound", message, kind=plural, name=name, group=group)
 
 
-def already_exists(plural: str, name: str) -> Refusal:
+def already_exists(plural: str, name: str, group: str = seldon.GROUP) -> Refusal:
     """Refuse to create what is there."""
-    message = f'{plural}.{seldon.GROUP} "{name}" already exists'
-    return Refusal(409, "AlreadyExists", message, kind=plural, name=name)
+    message = f'{plural}.{group} "{name}" already exists'
+    return Refusal(409, "AlreadyExists", message, kind=plural, name=name, group=group)
 
 
-def conflict(plural: str, name: str, why: str) -> Refusal:
+MODIFIED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
+"""Why a write is refused that names another version than the newest."""
+
+
+def conflict(plural: str, name: str, why: str, group: str = seldon.GROUP) -> Refusal:
     """Refuse what contradicts the state of things."""
-    message = f'Operation cannot be fulfilled on {plural}.{seldon.GROUP} "{name}": {why}'
-    return Refusal(409, "Conflict", message, kind=plural, name=name)
+    message = f'Operation cannot be fulfilled on {plural}.{group} "{name}": {why}'
+    return Refusal(409, "Conflict", message, kind=plural, name=name, group=group)
 
 
 def invalid(plural: str, name: str, message: str, field: str) -> Refusal:
@@ -96,23 +104,55 @@ def invalid(plural: str, name: str, message: str, field: str) -> Refusal:
     return Refusal(422, "Invalid", message, kind=plural, name=name, causes=(cause,))
 
 
+def invalid_status(plural: str, name: str, group: str) -> Refusal:
+    """Refuse a status that is no object."""
+    cause = Cause("FieldValueTypeInvalid", "status", "status has to be an object")
+    return Refusal(
+        422, "Invalid", cause.message, kind=plural, name=name, group=group, causes=(cause,)
+    )
+
+
+class Unread(Protocol):
+    """One thing that is wrong with a manifest."""
+
+    @property
+    def kind(self) -> Literal["unknown", "required", "invalid"]:
+        """What is wrong with the field."""
+
+    @property
+    def path(self) -> str:
+        """The field, as in `spec.candidates[0].weight`."""
+
+    @property
+    def message(self) -> str:
+        """What a person is told."""
+
+
 def unreadable(
     kind: type[seldon.Resource], name: str, problems: Sequence[seldon.Problem]
 ) -> Refusal:
     """Refuse a manifest that cannot be read: 400 for unknown fields, 422 for wrong values."""
+    return unreadable_as(kind.__name__, kind.plural, seldon.API_VERSION, name, problems)
+
+
+def unreadable_as(
+    title: str, plural: str, api_version: str, name: str, problems: Sequence[Unread]
+) -> Refusal:
+    """Refuse a manifest of any kind; `title` is the kind's name."""
     reasons = {
         "unknown": "FieldValueNotSupported",
         "required": "FieldValueRequired",
         "invalid": "FieldValueInvalid",
     }
+    group, _, version = api_version.rpartition("/")
     causes = [Cause(reasons[each.kind], each.path, each.message) for each in problems]
     listed = ", ".join(each.message for each in problems)
-    title = kind.__name__
+    code, reason = 422, "Invalid"
+    message = f'{title}.{group} "{name}" is invalid: {listed}'
     if any(each.kind == "unknown" for each in problems):
+        code, reason = 400, "BadRequest"
         message = (
-            f'{title} in version "{seldon.VERSION}" cannot be handled as a {title}: '
+            f'{title} in version "{version}" cannot be handled as a {title}: '
             f"strict decoding error: {listed}"
         )
-        return Refusal(400, "BadRequest", message, kind=kind.plural, name=name, causes=causes)
-    message = f'{title}.{seldon.GROUP} "{name}" is invalid: {listed}'
-    return Refusal(422, "Invalid", message, kind=kind.plural, name=name, causes=causes)
+    return Refusal(code, reason, message, kind=plural, name=name, group=group, causes=causes)
