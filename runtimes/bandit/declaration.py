@@ -50,7 +50,7 @@ class Ucb1(Part):
     """All traffic beyond the floor goes to the arm whose upper confidence bound is the largest.
 
     The bound is mean + `alpha` · scale · sqrt(2 ln n / n_a) (Auer, Cesa-Bianchi, Fischer 2002);
-    scale is 1 for binary rewards, the range that was seen for continuous ones.
+    scale is 1 for binary rewards, twice a reward's standard deviation for continuous ones.
     """
 
     name: Literal["ucb1"] = "ucb1"
@@ -65,8 +65,6 @@ class Thompson(Part):
 
     name: Literal["thompson"] = "thompson"
     power: Annotated[float, pydantic.Field(gt=0, le=16)] = 1.0
-    draws: Annotated[int, pydantic.Strict(), pydantic.Field(ge=100, le=100_000)] = 2_000
-    """Draws from the posterior for P(best)."""
 
 
 class _Linear(Part):
@@ -75,7 +73,11 @@ class _Linear(Part):
     features: Annotated[tuple[Text, ...], pydantic.Field(min_length=1, max_length=64)]
     """The context's numbers, by name, in the order in which they are learnt."""
     ridge: Positive = 1.0
-    """Precision of the prior of each coefficient."""
+    """Precision of the prior of each coefficient, in rewards' variances."""
+    intercept: bool = True
+    """Whether each arm has a mean of its own beside what the context explains."""
+    noise_sd: Positive | None = None
+    """Standard deviation of a reward around its regression; estimated where it is left out."""
 
     @pydantic.model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -123,13 +125,17 @@ class ChangePoints(Part):
 
     In every epoch all arms change at once with probability `joint_hazard`,
     and each arm alone with probability `arm_hazard`; what was known before is then void.
+    What follows is with probability `near` close to the recent mean of all arms
+    (a prior there that is worth `near_strength` rewards), else as the prior says.
     `run_starts` bounds how many epochs are kept as possible starts.
     """
 
     name: Literal["change-points"] = "change-points"
     joint_hazard: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.005
     arm_hazard: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.005
-    run_starts: Annotated[int, pydantic.Strict(), pydantic.Field(ge=2, le=500)] = 40
+    near: Share = 0.8
+    near_strength: Positive = 50.0
+    run_starts: Annotated[int, pydantic.Strict(), pydantic.Field(ge=3, le=200)] = 20
 
 
 Forgetting = Annotated[
