@@ -4,10 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol
 
-from runtimes import contract
 from runtimes.contract import regimes
 
-BRANCH: dict[str, str] = dict(zip(regimes.NAMES, contract.BRANCHES, strict=True))
+BRANCH = regimes.BRANCH
 """The branch that is made for each regime."""
 
 

@@ -70,6 +70,7 @@ class Leader:
         self._guard = guard
         self._status = status
         self._spec = spec
+        self._contextual = spec.contextual
         self._reader = Reader(settings.kafka, f"bandit-{policy}")
         self._log: Log | None = None
         self._state: State | None = None
@@ -94,6 +95,14 @@ class Leader:
     def state(self) -> State | None:
         """What is known."""
         return self._state
+
+    @property
+    def contextual(self) -> bool:
+        """Whether the policy that was taken over chooses request by request."""
+        return self._contextual
+
+    def retire(self) -> None:
+        """Leave a policy that is gone: its experiment keeps the weights that it has."""
 
     def close(self) -> None:
         """Give the connections back."""

@@ -18,6 +18,7 @@ from .cluster import Cluster, Experiment, NotFoundError, RefusedError
 from .epochs import Leader
 from .guarding import Guard
 from .parts import AwayError, FencedError, UnusableError
+from .routers import RouterLeader
 from .settings import Settings
 from .status import Standing, Status
 
@@ -38,6 +39,7 @@ class Loop(threading.Thread):
         self._settings = settings
         self._body: Mapping[str, Any] = body
         self._stopping = threading.Event()
+        self._gone = False
         self._woken = threading.Event()
         self._status = Status()
         self._written: Any = None
@@ -58,6 +60,11 @@ class Loop(threading.Thread):
         """End soon, with everything written."""
         self._stopping.set()
         self._woken.set()
+
+    def retire(self) -> None:
+        """End soon, because the policy is gone."""
+        self._gone = True
+        self.stop()
 
     def run(self) -> None:
         """Lead the policy; when something is away, say so and try again."""
@@ -100,7 +107,7 @@ class Loop(threading.Thread):
                 self.away = False
                 self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
                 return
-            leader = Leader(
+            leader = (RouterLeader if spec.contextual else Leader)(
                 self._settings, self.policy, self._cluster, store, guard, self._status, spec
             )
             leader.begin()
@@ -127,10 +134,14 @@ class Loop(threading.Thread):
             if woken:
                 self._woken.clear()
                 spec, generation = self._declared()
+                if spec.contextual != leader.contextual:
+                    break  # another kind of leader is due
                 leader.declare(spec)
             if leader.tick(woken=woken) or woken:
                 self._show(leader, generation)
         leader.save()
+        if self._gone:
+            leader.retire()
         store.release_lease(self._settings.identity)
 
     def _declared(self) -> tuple[declaration.BanditPolicySpec, int | None]:

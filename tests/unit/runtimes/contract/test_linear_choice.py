@@ -144,7 +144,7 @@ def test_arms_without_any_spread_still_have_propensities() -> None:
 
 
 def test_a_context_that_lacks_a_feature_says_so() -> None:
-    with pytest.raises(linear_choice.UnknownContextError, match="looks at 'trend'.*it has size"):
+    with pytest.raises(linear_choice.UnknownContextError, match=r"looks at 'trend'.*it has size"):
         linear_choice.Chooser(record()).choose({"size": 1.0}, "robust", 0.5)
 
 
