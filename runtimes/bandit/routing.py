@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from runtimes.bandit import declaration
 from runtimes.bandit.policies import linear
-from runtimes.contract import linear_choice, regimes
+from runtimes.contract import linear_choice
 
 FEWEST_REWARDS = 20.0
 """Rewards that an arm needs in a context before it is compared there, at least."""
@@ -53,7 +53,7 @@ def record(  # noqa: PLR0913  each is a side of the record
 
 def ruled(context: Mapping[str, float]) -> str | None:
     """Give the branch that the rule took in a logged context; None if it is no router's."""
-    for regime, branch in regimes.BRANCH.items():
+    for regime, branch in linear_choice.BRANCH.items():
         if context.get(regime) == 1:
             return branch
     return None

@@ -27,9 +27,13 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from runtimes.contract import bandits
+from runtimes import contract
+from runtimes.contract import bandits, regimes
 
 KEY = "bellwether:bandit:choices"
+
+BRANCH: dict[str, str] = dict(zip(regimes.NAMES, contract.BRANCHES, strict=True))
+"""The router's branch that is made for each regime."""
 
 Floats = NDArray[np.float64]
 

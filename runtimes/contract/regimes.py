@@ -24,9 +24,6 @@ CALM: Final = "calm"
 NAMES: tuple[Regime, ...] = (VOLATILE, RISING, FALLING, CALM)
 """In the order in which they are checked."""
 
-BRANCH: Final[dict[str, str]] = dict(zip(NAMES, contract.BRANCHES, strict=True))
-"""The router's branch that is made for each regime."""
-
 DAYS = 20
 VOLATILITY_THRESHOLD = 0.30
 TREND_THRESHOLD = 0.02

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol
 
-from runtimes.contract import regimes
+from runtimes.contract import linear_choice, regimes
 
-BRANCH = regimes.BRANCH
+BRANCH = linear_choice.BRANCH
 """The branch that is made for each regime."""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runtimes.bandit import allocation, declaration, policies, routing
 from runtimes.bandit.policies import linear
-from runtimes.contract import linear_choice, regimes
+from runtimes.contract import linear_choice
 
 from .joined import Joined
 from .splits import Splits
@@ -81,8 +81,8 @@ class _Replay:
         joined, contexts = self._joined, self._contexts
         if contexts is None:
             raise TypeError("a contextual policy without contexts")
-        if set(policy.arms) != set(regimes.BRANCH.values()) or not (
-            set(regimes.BRANCH) <= set(joined.features)
+        if set(policy.arms) != set(linear_choice.BRANCH.values()) or not (
+            set(linear_choice.BRANCH) <= set(joined.features)
         ):
             return lambda row: policy.propensities(contexts[row])
         chooser = linear_choice.Chooser(
