@@ -13,9 +13,8 @@ from runtimes.bandit import declaration
 from runtimes.bandit.policies import best, policy
 from runtimes.bandit.policies.batch import Batch, Floats, Rows
 
-_SHOWN = 100
-"""Contexts of an epoch over which mean propensities are taken at most, evenly spaced:
-each takes 0.1 ms, and an epoch may have 100,000."""
+_SAMPLE = 200
+"""Contexts of an epoch, evenly spaced, over which propensities are averaged."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ class Contextual(policy.Policy):
             self._state["products"][arm] += r @ x
         self._solve()
         if len(given):
-            shown = given[:: -(-len(given) // _SHOWN)]
-            chances = np.stack([self._propensities(x) for x in shown])
+            some = given[:: -(-len(given) // _SAMPLE)]
+            chances = np.stack([self._propensities(x) for x in some])
             self._state["shares"] = chances.mean(axis=0)
 
     def shares(self) -> Floats:
