@@ -152,8 +152,12 @@ class ChangePoints(beliefs.Belief):
         everywhere = (slice(None), slice(None), slice(None))
         names = [field.name for field in dataclasses.fields(laws)]
         wide = type(laws)(
-            *(np.broadcast_to(getattr(laws, n), (*shape[:2], runs.shape[3], _PRIORS)).reshape(shape)
-              for n in names)
+            *(
+                np.broadcast_to(getattr(laws, n), (*shape[:2], runs.shape[3], _PRIORS)).reshape(
+                    shape
+                )
+                for n in names
+            )
         )
         return beliefs.Mixture(self.state["worlds"], flat, wide.at(everywhere))
 

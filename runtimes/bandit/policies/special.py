@@ -36,8 +36,7 @@ def _tabulated() -> Floats:
     z = (np.arange(2 * _MIDDLE + 1) + 0.5 - _MIDDLE) / _STEPS
     t = 1 / (1 + 0.2316419 * np.abs(z))
     tail = t * (
-        0.319381530
-        + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
+        0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
     )
     tail *= np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
     return np.where(z > 0, 1 - tail, tail)
