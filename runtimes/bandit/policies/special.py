@@ -77,7 +77,7 @@ def beta_score(x: Floats, a: Floats, b: Floats) -> Floats:
         deviance = _excess(b - 0.5, n * y) + _excess(a - 0.5, n * x)
         scored = d / np.abs(gap) * np.sqrt(np.maximum(2 / (1 + 1 / (6 * n)) * deviance, 0))
     # At the mode both gap and deviance vanish; their ratio tends to 1 / sqrt(n x y).
-    near = np.abs(gap) < 1e-5 * n  # noqa: PLR2004  below it, rounding exceeds the limit's error
+    near = np.abs(gap) < 1e-5 * n
     return np.where(near, d / np.sqrt(n * x * y), scored)
 
 
