@@ -12,9 +12,6 @@ import time
 
 from loadtests import endpoints, mesh, plan, record, samples, summary, thresholds, wire
 
-PREDICTOR_SUFFIX = "-predictor"
-"""What the names of the models that answer forecasts end with."""
-
 LOCUSTFILE = pathlib.Path(__file__).with_name("journeys") / "locustfile.py"
 """What Locust is started with."""
 
@@ -196,7 +193,7 @@ def _targets(where: endpoints.Endpoints, order: Order) -> dict[str, tuple[str, d
     if order.asks(thresholds.Journey.MODELS):
         models = order.models
         if not models and order.objects:
-            models = tuple(name for name in mesh.models(where) if name.endswith(PREDICTOR_SUFFIX))
+            models = mesh.predictors(where)
         if not models:
             raise endpoints.LoadTestError(
                 f"it is not known which predictors {where.gateway} serves; name them with --model"

@@ -14,6 +14,9 @@ from loadtests import endpoints
 PATCH_HEADERS = {"content-type": "application/merge-patch+json"}
 """What makes a PATCH a merge: the candidates are replaced, the rest stays."""
 
+PREDICTOR = "bellwether-predictor"
+"""What a model that takes a predictor's tensors requires of its server."""
+
 _TIMEOUT = 10.0
 
 
@@ -36,10 +39,14 @@ class Experiment:
         return {name: weight / total for name, weight in self.weights}
 
 
-def models(where: endpoints.Endpoints) -> tuple[str, ...]:
-    """Return the names of the models that are declared."""
+def predictors(where: endpoints.Endpoints) -> tuple[str, ...]:
+    """Return the names of the models that are declared and take a predictor's tensors."""
     document = _get(where, _path(where, "models"))
-    return tuple(item["metadata"]["name"] for item in document["items"])
+    return tuple(
+        item["metadata"]["name"]
+        for item in document["items"]
+        if PREDICTOR in (item["spec"].get("requirements") or ())
+    )
 
 
 def experiment(where: endpoints.Endpoints, name: str) -> Experiment:

@@ -173,6 +173,20 @@ def evaluate(  # noqa: PLR0913  each is an option, named at the call site
     )
 
 
+def difference(
+    log: Log, other: Log, name: Name, *, level: float = 0.95, clip: float | None = None
+) -> Estimate:
+    """Estimate by how much the target of `log` is better than that of `other`, over the same rows.
+
+    The interval is normal, of the paired influences; `clip` is for `log` alone.
+    """
+    one, two = _parts(log, log.weights(clip))[name], _parts(other, other.weights())[name]
+    error = _standard_error(one.influence() - two.influence())
+    value = one.value() - two.value()
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return Estimate(name, value, error, value - z * error, value + z * error, level)
+
+
 def _parts(log: Log, weights: Array) -> dict[Name, _Parts]:
     nothing = np.zeros(len(weights))
     gained = weights * log.rewards

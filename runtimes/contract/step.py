@@ -12,6 +12,7 @@ import pathlib
 import re
 import time
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import grpc
@@ -127,7 +128,26 @@ class Made(NamedTuple):
     value: Value
 
 
-class Step(MLModel):  # type: ignore[misc]  # MLServer carries no types
+class InProcess:
+    """An MLServer model that its own process may ask without MLServer's objects for tensors."""
+
+    name: str
+    version: str | None
+    identity: Mapping[str, str] = MappingProxyType({})
+    """The parameters of each of its answers."""
+
+    async def exchange(
+        self, asked: Asked, tensors: Iterable[Given | types.RequestInput]
+    ) -> list[Made]:
+        """Do what `predict` does for a request that names no outputs.
+
+        Building and checking MLServer's objects takes longer than most steps do.
+        Raises MLServer's errors, as `predict` does.
+        """
+        raise NotImplementedError
+
+
+class Step(InProcess, MLModel):  # type: ignore[misc]  # MLServer carries no types
     """A step of a pipeline, as an MLServer model."""
 
     SETTINGS: ClassVar[type[Settings]] = Settings
@@ -194,11 +214,7 @@ class Step(MLModel):  # type: ignore[misc]  # MLServer carries no types
     async def exchange(
         self, asked: Asked, tensors: Iterable[Given | types.RequestInput]
     ) -> list[Made]:
-        """Do what `predict` does, without MLServer's objects for tensors.
-
-        For a caller in the same process: building and checking these objects takes longer than
-        most steps do. Raises MLServer's errors, as `predict` does.
-        """
+        """See `InProcess`."""
         began = time.perf_counter()
         try:
             outputs = await self.run(read(tensors, self._taken), asked)

@@ -10,6 +10,7 @@ import logging
 import pathlib
 import re
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from mlserver.utils import get_model_uri
 from numpy.typing import NDArray
 
 from runtimes import contract
+from runtimes.contract import step
 
 from . import artifact, client_errors, decisions, metrics, validation
 
 _LOG = logging.getLogger("mlserver.bellwether.predictor")
 _WARM_UPS = 5
+_History = NDArray[np.floating[Any]]
 _CONTENT_ADDRESS = re.compile("sha256-[0-9a-f]{64}")
 
 _UNITS = {
@@ -33,8 +36,6 @@ _UNITS = {
     contract.INTERVAL: "lower and upper end for volatility",
     contract.MODEL: "name, version and artifact of the model that answers",
 }
-# Without it Seldon's gateway answers base64 over REST.
-_TEXT = types.Parameters(content_type="str")
 _SHAPES = {contract.INTERVAL: [-1, 2], contract.MODEL: [-1, 3]}
 _NUMBERS = tuple(name for name in contract.OUTPUTS if name != contract.MODEL)
 
@@ -83,7 +84,7 @@ class ForecastFailed(errors.MLServerError):  # type: ignore[misc]  # MLServer ca
         super().__init__(message, status_code=500)
 
 
-class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
+class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carries no types
     """An MLServer model around an artifact.
 
     `features` [n, F] and `history` [n, T, C] in, FP32 or FP64;
@@ -117,12 +118,44 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
 
     async def predict(self, payload: types.InferenceRequest) -> types.InferenceResponse:
         """Answer a request; raises `InferenceError` (400) for one that the caller has to mend."""
+        wanted = [each.name for each in payload.outputs or ()]
+        made, history = await self._answer(payload.inputs, wanted)
+        if self._decisions is not None:
+            self._decisions.take(payload, history)
+        return types.InferenceResponse(
+            model_name=self.name,
+            model_version=self.version,
+            parameters=types.Parameters(**self.identity),
+            outputs=[
+                types.ResponseOutput(
+                    name=each.name,
+                    shape=each.shape,
+                    datatype=each.datatype,
+                    data=each.data,
+                    parameters=step.TEXT if each.datatype == "BYTES" else None,
+                )
+                for each in made
+            ],
+        )
+
+    async def exchange(
+        self, asked: step.Asked, tensors: Iterable[step.Given | types.RequestInput]
+    ) -> list[step.Made]:
+        """See `step.InProcess`. A step of a pipeline is no arm: nothing is decided."""
+        del asked
+        made, _ = await self._answer(tuple(tensors), ())
+        return made
+
+    async def _answer(
+        self, tensors: Sequence[validation.Tensor], wanted: Sequence[str]
+    ) -> tuple[list[step.Made], _History]:
         began = time.perf_counter()
         try:
-            if _rows(payload) > self._limits.thread_rows:
-                names, forecast, history = await asyncio.to_thread(self._forecast, payload)
+            if _rows(tensors) > self._limits.thread_rows:
+                answered = await asyncio.to_thread(self._forecast, tensors, wanted)
             else:
-                names, forecast, history = self._forecast(payload)
+                answered = self._forecast(tensors, wanted)
+            names, forecast, history = answered
         except validation.InvalidRequest as error:
             self._meter.invalid(error.reason)
             raise errors.InferenceError(f"model {self._served.model!r}: {error}") from error
@@ -131,21 +164,14 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             raise ForecastFailed(
                 f"model {self.name!r} failed on a valid request: {error!r}; see MLServer's log"
             ) from error
-        response = types.InferenceResponse(
-            model_name=self.name,
-            model_version=self.version,
-            parameters=types.Parameters(**self._identity),
-            outputs=[self._output(name, forecast) for name in names],
-        )
+        made = [self._made(name, forecast) for name in names]
         volatilities = forecast.volatility.tolist()
         for volatility in volatilities:
             self._meter.volatility.observe(volatility)
         self._meter.rows.inc(len(volatilities))
         self._meter.ok.inc()
-        if self._decisions is not None:
-            self._decisions.take(payload, history)
         self._meter.seconds.observe(time.perf_counter() - began)
-        return response
+        return made, history
 
     async def metadata(self) -> types.MetadataModelResponse:
         """Describe the model; parameters are strings, the one type that gRPC's V2 carries too."""
@@ -155,37 +181,30 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             platform=f"bellwether_{self._forecaster.metadata.kind}",
             inputs=self.inputs,
             outputs=self.outputs,
-            parameters=types.Parameters(**self._identity, **self._card),
+            parameters=types.Parameters(**self.identity, **self._card),
         )
 
     def _forecast(
-        self, payload: types.InferenceRequest
-    ) -> tuple[tuple[str, ...], artifact.Forecast, NDArray[np.floating[Any]]]:
-        names = validation.outputs(output.name for output in payload.outputs or ())
+        self, tensors: Sequence[validation.Tensor], wanted: Sequence[str]
+    ) -> tuple[tuple[str, ...], artifact.Forecast, _History]:
+        names = validation.outputs(wanted)
         features, history = validation.inputs(
-            payload.inputs, self._signature, max_rows=self._limits.max_rows
+            tensors, self._signature, max_rows=self._limits.max_rows
         )
         with np.errstate(over="ignore", invalid="ignore"):  # found, and named, below
             forecast = self._forecaster.forecast(features, history)
         _refuse_not_finite(forecast)
         return names, forecast, history
 
-    def _output(self, name: str, forecast: artifact.Forecast) -> types.ResponseOutput:
+    def _made(self, name: str, forecast: artifact.Forecast) -> step.Made:
         if name == contract.MODEL:
             rows = len(forecast.volatility)
+            texts = [*self.identity.values()] * rows
             # Bytes, as MLServer's own codec has them: its gRPC takes no other text.
-            identity = [text.encode() for text in self._identity.values()]
-            return types.ResponseOutput(
-                name=name,
-                shape=[rows, len(identity)],
-                datatype="BYTES",
-                data=identity * rows,
-                parameters=_TEXT,
-            )
+            data: list[Any] = [*self._identity_bytes] * rows
+            return step.Made(name, [rows, len(self.identity)], "BYTES", data, texts)
         values: NDArray[np.float64] = getattr(forecast, name)
-        return types.ResponseOutput(
-            name=name, shape=list(values.shape), datatype="FP64", data=values.ravel().tolist()
-        )
+        return step.Made(name, list(values.shape), "FP64", values.ravel().tolist(), values)
 
     def _read_settings(self) -> Settings:
         parameters = self.settings.parameters
@@ -224,11 +243,12 @@ class Predictor(MLModel):  # type: ignore[misc]  # MLServer carries no types
             days=manifest.history_length,
             channels=tuple(channel.name for channel in manifest.history_channels),
         )
-        self._identity = {
+        self.identity = {
             "model": self._served.model,
             "version": self._served.version,
             "artifact": digest,
         }
+        self._identity_bytes = tuple(text.encode() for text in self.identity.values())
         self._card = {
             "kind": manifest.kind,
             "regime": manifest.regime or "any",
@@ -275,9 +295,9 @@ def _digest(folder: pathlib.Path) -> str:
     return f"manifest-sha256-{hashlib.sha256(manifest).hexdigest()}"
 
 
-def _rows(payload: types.InferenceRequest) -> int:
+def _rows(tensors: Iterable[validation.Tensor]) -> int:
     """Return the rows that a request claims to have, before anything of it was checked."""
-    return max((tensor.shape[0] for tensor in payload.inputs if tensor.shape), default=0)
+    return max((tensor.shape[0] for tensor in tensors if tensor.shape), default=0)
 
 
 def _refuse_not_finite(forecast: artifact.Forecast) -> None:

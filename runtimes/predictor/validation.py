@@ -52,12 +52,26 @@ class InvalidRequest(ValueError):  # noqa: N818  (named after the request, as th
 
 
 class Tensor(Protocol):
-    """What is read of a tensor: MLServer's `RequestInput`, over REST and gRPC alike."""
+    """What is read of a tensor: MLServer's `RequestInput`, over REST and gRPC alike.
 
-    name: str
-    shape: Any
-    datatype: Any
-    data: Any
+    `data` is a list, or an array of the tensor's shape.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def shape(self) -> Any:
+        """Its sizes."""
+
+    @property
+    def datatype(self) -> Any:
+        """What its values are."""
+
+    @property
+    def data(self) -> Any:
+        """Its values."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -201,8 +215,10 @@ def _rows(tensor: Tensor, signature: Signature, max_rows: int) -> int:
 
 def _array(tensor: Tensor, signature: Signature) -> NDArray[np.floating[Any]]:
     shape = tuple(tensor.shape)
-    values = _flat(tensor, shape, signature)
-    exact = np.array(values, dtype=np.float64)
+    if isinstance(tensor.data, np.ndarray) and tensor.data.shape == shape:
+        exact = tensor.data.astype(np.float64, copy=False)
+    else:
+        exact = np.array(_flat(tensor, shape, signature), dtype=np.float64)
     array: NDArray[np.floating[Any]] = exact
     if DATATYPES[str(tensor.datatype)] != exact.dtype:
         with np.errstate(over="ignore"):  # an overflow is found, and named, below

@@ -73,7 +73,7 @@ class Models:
         """Ask one model version. Raises `ModelFailed`, `NotServed`."""
         try:
             model = await self._plane.model(version, None)
-            if isinstance(model, contract_step.Step):
+            if isinstance(model, contract_step.InProcess):
                 return await self._exchange(model, version, asked)
             return await self._infer(version, asked)
         except WorkerError as error:
@@ -83,11 +83,14 @@ class Models:
         except (ModelNotFound, ModelNotReady) as error:
             raise NotServed(str(error)) from error
 
-    async def _exchange(self, model: contract_step.Step, version: str, asked: StepRequest) -> Given:
+    async def _exchange(
+        self, model: contract_step.InProcess, version: str, asked: StepRequest
+    ) -> Given:
         async with self._plane.around(version):
             made = await model.exchange(asked, [_passed(each) for each in asked.tensors])
         return Given(
             tuple([_made(each) for each in made]),
+            model.identity or None,
             model_name=model.name,
             model_version=model.version or "",
             answered_by=version,

@@ -89,9 +89,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         platform = self.server.platform
-        names = {name for name, _ in WEIGHTS} | {"reward"}
+        requirements = {name: ["bellwether-predictor"] for name, _ in WEIGHTS}
+        requirements |= {"reward": [], "fallback-predictor": ["bellwether-guard"]}
         if self.path == f"{ROOT}/models":
-            self._send(200, {"items": [{"metadata": {"name": name}} for name in sorted(names)]})
+            items = [
+                {"metadata": {"name": name}, "spec": {"requirements": needed}}
+                for name, needed in sorted(requirements.items())
+            ]
+            self._send(200, {"items": items})
         elif self.path == f"{ROOT}/experiments/{EXPERIMENT}":
             candidates = [{"name": name, "weight": weight} for name, weight in platform.weights]
             self._send(200, {"spec": {"candidates": candidates}})

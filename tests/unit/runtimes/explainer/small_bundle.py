@@ -57,9 +57,9 @@ def save(name: str, fitted: fitting.Fitted, data: dataset.Dataset) -> index.Reco
     manifest = artifact.Manifest(
         model=name,
         kind=fitted.kind,
-        features=tuple(column.declared for column in features.FEATURES),
+        features=tuple(map(features.declared, features.FEATURES)),
         history_length=data.length,
-        history_channels=tuple(column.declared for column in features.CHANNELS),
+        history_channels=tuple(map(features.declared, features.CHANNELS)),
         horizon_days=contract.HORIZON_DAYS,
         interval=INTERVAL,
         files={

@@ -12,6 +12,7 @@ from models import dataset, features
 from models.steps.explanations import build
 from runtimes import contract
 from runtimes.explainer import bundle, scenario
+from runtimes.features import definitions as feature_definitions
 
 NAMES = tuple(column.name for column in features.FEATURES)
 APPROXIMATE = {"true_range_1d": 0.35, "rsi_14d": 0.5}
@@ -129,8 +130,10 @@ def test_every_feature_says_what_becomes_of_it_and_why(definitions):
 
 
 def test_a_new_feature_without_a_rule_is_held(frames, monkeypatch):
-    new = features.Column("odd_1d", "1", "new", lambda asset: asset.returns * 2)
-    monkeypatch.setattr(features, "FEATURES", (*features.FEATURES, new))
+    odd = feature_definitions.Feature(
+        "odd_1d", "1", "new", 2 * feature_definitions.RETURNS, -1, 1, model=True
+    )
+    monkeypatch.setattr(features, "FEATURES", (*features.FEATURES, odd))
     made = build.definitions(dataset.build(frames))
     assert made["changes"]["odd_1d"]["rule"] == build.HELD
     assert made["changes"]["odd_1d"]["reason"] == build.UNRULED[1]
