@@ -230,6 +230,11 @@ def freeze(place: Place, name: str | None) -> str:
     return chosen
 
 
+def chosen(place: Place, name: str | None) -> str:
+    """Give the policy that is meant; without a name, the one that there is."""
+    return _named(policies(place), name)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Activation:
     """What an activation did."""

@@ -149,6 +149,37 @@ def history_command(
     steps.console.print(_history(found))
 
 
+@app.command("replay")
+def replay_command(
+    name: NameArgument = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Do a policy's whole history again from the topics; fail if a state comes out otherwise."""
+    from bellwether import bandit, bandit_replay  # noqa: PLC0415  a command loads what it uses
+
+    place = _place(stack)
+    policy = bandit.chosen(place, name)
+    with steps.step(f"replaying {policy}") as step:
+
+        def said(done: int, count: int) -> None:
+            step.total(count)
+            step.advance()
+            step.describe(f"epoch {done} of {count}")
+
+        found = bandit_replay.run(place.kafka, policy, said)
+        step.note = f"{found.epochs} epochs, {found.learnt} rewards"
+    if json_:
+        _print(found.document())
+    elif found.different:
+        for epoch, what in found.different:
+            steps.console.print(f"epoch {epoch}: {' and '.join(what)} came out otherwise")
+    else:
+        steps.console.print(f"Every state and every weight is the same, to the bit: {found.digest}")
+    if found.different:
+        raise typer.Exit(1)
+
+
 def _place(stack: str) -> "bandit.Place":
     from bellwether import bandit  # noqa: PLC0415  a command loads what it uses
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.runtimes.bandit.controller.bandit_parts import ARMS, until
 
 from bellwether import bandit
+from loadtests import bandit_parts
+from loadtests.bandit_parts import ARMS, until
 from runtimes.bandit import declaration
-from tests.unit.runtimes.bandit.controller import bandit_parts
 
 OPTIONS = bandit.Options()
 SPLIT = {"one": 40, "two": 30, "three": 20, "four": 10}
