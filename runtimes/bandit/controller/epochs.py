@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from runtimes.bandit import declaration
+from runtimes.bandit import declaration, sample_ratio
 from runtimes.contract import bandits
 
 from . import metrics, recovery, writing
@@ -38,6 +38,9 @@ _EARLIER_OFFSETS = 100
 
 _CHECKPOINT_SHARE = 0.1
 """How much of the time may be spent on writing checkpoints."""
+
+_CARRIED_SECONDS = 0.25
+"""How long after a change of weights decisions by the weights before may still come."""
 
 Vetoes = Mapping[str, str]
 
@@ -330,7 +333,8 @@ class Leader:
                 return
         start = {topic: int(getattr(last.offsets, topic)[1]) for topic in TOPICS}
         learnt = state.end()
-        reasons = state.adopt(self._spec, arms)
+        reasons = self._unlike_weights(experiment, last, learnt.decisions.tolist(), ended)
+        reasons += state.adopt(self._spec, arms)
         decided = decide(state, experiment.weights, prepared.vetoes)
         if not self._acts and self._spec.mode != "shadow":
             decided = dataclasses.replace(decided, weights=_in(arms, experiment.weights))
@@ -384,6 +388,28 @@ class Leader:
             return
         if not writing.same(experiment.weights, last.weights):
             self._foreign(experiment)
+
+    def _unlike_weights(
+        self, experiment: Experiment, last: bandits.Allocation, decisions: list[int], ended: float
+    ) -> list[str]:
+        """Say it, and count it, if the epoch's decisions are not split as its weights say."""
+        acting = last.weights if last.applied else last.previous
+        known = writing.same(experiment.weights, acting) and any(acting.values())
+        if last.details.get("begins") or not known:
+            return []  # older weights than are known, or somebody else's since an unknown time
+        arms = self._known()[0].arms
+        found = sample_ratio.check(
+            dict(zip(arms, decisions, strict=True)),
+            acting,
+            before=last.previous if any(last.previous.values()) else None,
+            carried=_CARRIED_SECONDS / max(ended - last.time, _CARRIED_SECONDS),
+        )
+        metrics.SAMPLE_RATIO.labels(self._policy).set(found.p_value)
+        if not found.alert:
+            return []
+        metrics.SAMPLE_RATIO_ALERTS.labels(self._policy).inc()
+        logger.warning("%s: traffic does not split as the weights say: %s", self._policy, found)
+        return [f"traffic does not split as the weights say: {found.reason}"]
 
     def _foreign(self, experiment: Experiment) -> None:
         metrics.FOREIGN.labels(self._policy).inc()

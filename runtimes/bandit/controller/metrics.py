@@ -44,6 +44,16 @@ PROBLEM = prometheus_client.Gauge(
 FOREIGN = prometheus_client.Counter(
     "bellwether_bandit_foreign_changes", "Weights that somebody else wrote.", ("policy",)
 )
+SAMPLE_RATIO = prometheus_client.Gauge(
+    "bellwether_bandit_sample_ratio_p",
+    "Probability of the last epoch's split of decisions, or a less likely one, by its weights.",
+    ("policy",),
+)
+SAMPLE_RATIO_ALERTS = prometheus_client.Counter(
+    "bellwether_bandit_sample_ratio_alerts",
+    "Epochs whose decisions were not split as their weights say.",
+    ("policy",),
+)
 WRITES = prometheus_client.Counter(
     "bellwether_bandit_weight_writes",
     "PATCHes of weights by outcome: applied, conflict, failed.",
@@ -54,7 +64,7 @@ DIFFERENT = prometheus_client.Counter(
     "Epochs whose state, computed again, was not the one in the log.",
     ("policy",),
 )
-_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 5.0)
+_SECONDS = (*(step / 200 for step in range(1, 21)), 0.15, 0.2, 0.3, 0.5, 1.0, 5.0)
 TO_PATCH = prometheus_client.Histogram(
     "bellwether_bandit_patch_sent_seconds",
     "Time from an epoch's end until its PATCH is sent.",
