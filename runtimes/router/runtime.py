@@ -5,7 +5,6 @@ Set `implementation` to `runtimes.router.runtime.Router`; see `settings.Settings
 """
 
 import collections
-import dataclasses
 import datetime as dt
 import json
 import logging
@@ -187,5 +186,5 @@ class Router(step.Step):
             "propensity": choice.propensity,
         }
         if choice.decided is not None:
-            record["contextual"] = dataclasses.asdict(choice.decided)
+            record["contextual"] = choice.decided.document()
         return record
