@@ -17,8 +17,9 @@ from .checkpoint import Store
 from .cluster import Cluster, Experiment, NotFoundError, RefusedError
 from .epochs import Leader
 from .guarding import Guard
+from .ownership import Ownership
 from .parts import AwayError, FencedError, UnusableError
-from .routers import RouterLeader
+from .routers import RouterLeader, RouterOwnership
 from .settings import Settings
 from .status import Standing, Status
 
@@ -107,9 +108,11 @@ class Loop(threading.Thread):
                 self.away = False
                 self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
                 return
-            leader = (RouterLeader if spec.contextual else Leader)(
-                self._settings, self.policy, self._cluster, store, guard, self._status, spec
+            owns, leads = (
+                (RouterOwnership, RouterLeader) if spec.contextual else (Ownership, Leader)
             )
+            own = owns(self._cluster, self.policy, self._status, spec)
+            leader = leads(self._settings, self.policy, own, store, guard, self._status)
             leader.begin()
             metrics.LEADING.labels(self.policy).set(1)
             self.away = False

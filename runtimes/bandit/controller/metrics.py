@@ -1,6 +1,10 @@
 """What the controller counts and times, for Prometheus."""
 
+from collections.abc import Collection, Mapping
+
 import prometheus_client
+
+from .state import State
 
 DECISIONS = prometheus_client.Gauge(
     "bellwether_bandit_decisions",
@@ -77,3 +81,22 @@ TO_APPLIED = prometheus_client.Histogram(
     ("policy",),
     buckets=_SECONDS,
 )
+
+
+def show(
+    policy: str, state: State, weights: Mapping[str, int], vetoed: Collection[str], ended: float
+) -> None:
+    """Set the gauges of a policy after an epoch that ended at a unix time."""
+    for outcome, count in state.join.decision_counts.items():
+        DECISIONS.labels(policy, outcome).set(count)
+    for outcome, count in state.join.reward_counts.items():
+        REWARDS.labels(policy, outcome).set(count)
+    total = sum(weights.values()) or 1
+    for place, arm in enumerate(state.arms):
+        WEIGHT.labels(policy, arm).set(weights.get(arm, 0) / total)
+        ARM_REWARDS.labels(policy, arm).set(int(state.rewards_by_arm[place]))
+        VETOED.labels(policy, arm).set(arm in vetoed)
+    EPOCH.labels(policy).set(state.epoch)
+    EPOCH_TIME.labels(policy).set(ended)
+    OPEN.labels(policy).set(len(state.join.open))
+    WAITING.labels(policy).set(state.join.unanswered())

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import redis
 
+from bellwether import bandit
+from loadtests import bandit_parts
 from runtimes import contract
 from runtimes.contract import linear_choice, regimes
 from runtimes.router import contextual
-from tests.unit.runtimes.bandit.controller import bandit_parts
 
 BRANCHES = contract.BRANCHES
 ALGORITHM = {"name": "linear-thompson", "features": ["log_volatility", "scaled_trend"]}
@@ -52,6 +53,10 @@ def drive(parts: bandit_parts.Parts, prefix: str, count: int, seed: int = 1) -> 
     traffic.flush()
 
 
+def place(parts: bandit_parts.Parts) -> bandit.Place:
+    return bandit.Place(parts.kafka, parts.api, bandit_parts.NAMESPACE)
+
+
 def chances(record: linear_choice.Record) -> dict[str, float]:
     seen = contextual.features(0.1, 0.0, regimes.CALM)
     return dict(linear_choice.Chooser(record).choose(seen, "baseline", 0.5).propensities)
@@ -63,8 +68,13 @@ def test_a_routers_policy_learns_in_the_shade_acts_at_once_and_is_taken_back(
     parts.declare_policy(updateFrequency="300ms", mode="shadow", algorithm=ALGORITHM)
     cold = until_state(parts, mode="shadow")
     assert chances(cold)["baseline"] == pytest.approx(0.9), "the rule's branch"
-    drive(parts, "a", 600)
-    parts.epoch_of(rewards_learnt=600)
+    drive(parts, "few", 40)
+    parts.epoch_of(rewards_learnt=40)
+    with pytest.raises(bandit.BanditError, match="is not activated: "):
+        bandit.activate(place(parts), None, bandit.Options())
+    for number in range(1, 8):
+        drive(parts, f"a{number}", 80, seed=number)
+        parts.epoch_of(rewards_learnt=40 + 80 * number)
     learnt = until_state(parts, epoch=parts.allocations()[-1].epoch)
     assert (learnt.mode, learnt.policy) == ("shadow", parts.policy)
     assert chances(learnt)["robust"] == pytest.approx(0.925, abs=0.01)
@@ -73,7 +83,12 @@ def test_a_routers_policy_learns_in_the_shade_acts_at_once_and_is_taken_back(
     assert set(last.weights) == set(BRANCHES)
 
     epoch = learnt.epoch
-    parts.patch_policy(mode="active")
+    judged = bandit.judge(
+        place(parts), bandit.policies(place(parts))[parts.policy], bandit.Options()
+    )
+    assert judged.shares["robust"][0] > 2 * judged.shares["robust"][1]
+    done = bandit.activate(place(parts), None, bandit.Options())
+    assert "is not below the current one's" in done.gate
     active = until_state(parts, mode="active")
     assert active.epoch == epoch, "without waiting for an epoch's end"
     assert active.coefficients == learnt.coefficients
@@ -91,6 +106,7 @@ def test_a_routers_policy_learns_in_the_shade_acts_at_once_and_is_taken_back(
     assert restored.model_copy(update={"time": before.time}) == before
     drive(parts, "b", 100, seed=2)
     parts.epoch_of(rewards_learnt=700)
+    assert parts.allocations()[-1].applied
 
     parts.patch_policy(mode="frozen")
     parts.standing("Frozen")
