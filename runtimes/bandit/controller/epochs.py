@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from runtimes.bandit import declaration
 from runtimes.contract import bandits
 
-from . import metrics, recording, recovery, writing
+from . import metrics, recording, recovery, splitting, writing
 from .checkpoint import Store
 from .cluster import Experiment, Weights
 from .deciding import Decided, decide
@@ -259,7 +259,9 @@ class Leader:
                 return
         start = {topic: int(getattr(last.offsets, topic)[1]) for topic in TOPICS}
         learnt = state.end()
-        reasons = state.adopt(spec, arms)
+        decisions: list[int] = learnt.decisions.tolist()
+        reasons = splitting.unlike_weights(last, experiment.weights, state.arms, decisions, ended)
+        reasons += state.adopt(spec, arms)
         decided = decide(state, experiment.weights, prepared.vetoes)
         acts = self._own.acts and decided.moves
         if not self._own.acts and spec.mode != "shadow":

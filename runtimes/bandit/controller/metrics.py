@@ -48,6 +48,16 @@ PROBLEM = prometheus_client.Gauge(
 FOREIGN = prometheus_client.Counter(
     "bellwether_bandit_foreign_changes", "Weights that somebody else wrote.", ("policy",)
 )
+SAMPLE_RATIO = prometheus_client.Gauge(
+    "bellwether_bandit_sample_ratio_p",
+    "Probability of the last epoch's split of decisions, or a less likely one, by its weights.",
+    ("policy",),
+)
+SAMPLE_RATIO_ALERTS = prometheus_client.Counter(
+    "bellwether_bandit_sample_ratio_alerts",
+    "Epochs whose decisions were not split as their weights say.",
+    ("policy",),
+)
 WRITES = prometheus_client.Counter(
     "bellwether_bandit_weight_writes",
     "PATCHes of weights by outcome: applied, conflict, failed.",

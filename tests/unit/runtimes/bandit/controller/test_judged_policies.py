@@ -125,3 +125,27 @@ def test_what_cannot_be_judged_is_refused_with_the_reason(parts, tmp_path):
     with pytest.raises(bandit.BanditError, match="does not answer"):
         bandit.freeze(nowhere, None)
     assert set(parts.weights()) == set(ARMS)
+
+
+def test_traffic_that_is_not_split_as_the_weights_say_is_told_with_its_epoch(parts):
+    parts.declare_experiment(**SPLIT)
+    parts.declare_policy(updateFrequency="200ms", mode="frozen")
+    until(lambda: parts.allocations() or None, "the log begins")
+    learnt = epochs(parts, "usual", 3, 0)
+    told = [each.details["reasons"] for each in parts.allocations()]
+    assert "traffic does not split" not in str(told)
+    traffic = parts.traffic()
+    for number in range(400):
+        traffic.decide(f"{parts.policy}-stuck-{number}", "four")
+    traffic.flush()
+    parts.epoch_of(decisions_taken=learnt + 400)
+    reasons = until(
+        lambda: [each for each in parts.allocations()[-1].details["reasons"] if "split" in each],
+        "the last epoch says so",
+    )
+    assert "four 4" in reasons[0]
+    scraped = httpx.get(f"http://127.0.0.1:{parts.port}/metrics").text
+    counted = f'bellwether_bandit_sample_ratio_alerts_total{{policy="{parts.policy}"}}'
+    assert any(
+        line.startswith(counted) and float(line.split()[-1]) >= 1 for line in scraped.splitlines()
+    )
