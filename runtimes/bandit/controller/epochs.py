@@ -23,11 +23,13 @@ from .parts import UnusableError
 from .settings import Settings
 from .state import TOPICS, State
 from .status import HISTORY, Standing, Status
-from .topics import Log, Reader
+from .topics import BATCH, Log, Reader
 
 logger = logging.getLogger("bellwether.bandit")
 
 _POLL_SECONDS = 0.05
+_CLOSE_SECONDS = 0.1
+_CLOSE_BATCH = 500
 _PREPARE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _RESTORE_SECONDS = 5.0
@@ -130,7 +132,9 @@ class Leader:
         self._own.apply_again(last, now)
         left = self._end - time.time()
         if left > 0:
-            for topic, batch in self._reader.poll(min(_POLL_SECONDS, left)).items():
+            # Little at once shortly before the end: what was read has to be taken first.
+            most = BATCH if left > _CLOSE_SECONDS else _CLOSE_BATCH
+            for topic, batch in self._reader.poll(min(_POLL_SECONDS, left), most).items():
                 state.take(topic, batch)
             return False
         self._prepared = self._prepared or self._asked()
@@ -216,7 +220,7 @@ class Leader:
         )
 
     def _ahead(self) -> float:
-        return min(_PREPARE_SECONDS, self._own.spec.update_frequency.total_seconds() / 5)
+        return min(_PREPARE_SECONDS, self._own.spec.update_frequency.total_seconds() / 2)
 
     def _schedule(self, now: float) -> None:
         every = self._own.spec.update_frequency.total_seconds()
@@ -256,7 +260,8 @@ class Leader:
         self._own.notice(experiment, last)
         if not (state.fresh or corrections or arms != before or spec != state.spec):
             decided = decide(state, experiment.weights, prepared.vetoes)
-            if not self._own.acts or writing.same(decided.weights, experiment.weights):
+            acts = self._own.acts and decided.moves
+            if not acts or writing.same(decided.weights, experiment.weights):
                 return
         start = {topic: int(getattr(last.offsets, topic)[1]) for topic in TOPICS}
         learnt = state.end()
@@ -268,8 +273,8 @@ class Leader:
             )
         reasons += state.adopt(spec, arms)
         decided = decide(state, experiment.weights, prepared.vetoes)
-        acts = self._own.acts
-        if not acts and spec.mode != "shadow":
+        acts = self._own.acts and decided.moves
+        if not self._own.acts and spec.mode != "shadow":
             kept = {arm: experiment.weights[arm] for arm in arms}
             decided = dataclasses.replace(decided, weights=kept)
         record = recording.record(
@@ -280,6 +285,7 @@ class Leader:
             experiment.weights,
             start,
             applied=acts,
+            respects=self._own.respected is not None,
             counts=recording.counts(before, learnt),
         )
         self._append(*corrections, record)
