@@ -21,8 +21,11 @@ class ServedModel:
     """Capabilities that a server must have: the runtime that it needs."""
     parameters: tuple[tuple[str, str], ...] = ()
     """What its runtime is told: `parameters.extra`, by name."""
-    connections: tuple[Connection, ...] = ()
-    """What it talks to; a target adds each as a parameter of that name."""
+    connections: tuple[Connection, ...] = ("kafka",)
+    """What it talks to; a target adds each as a parameter of that name.
+
+    A predictor may be an arm of an experiment, and then says so on `decisions`.
+    """
 
 
 MODELS = (
@@ -69,12 +72,14 @@ FALLBACK = ServedModel(
     "fallback",
     "what is usual for the symbol, when its data cannot be trusted",
     requirements=("bellwether-guard",),
+    connections=(),
 )
 FORECAST = ServedModel(
     "forecast",
     "forecast",
     "whichever branch answered",
     requirements=("bellwether-router",),
+    connections=(),
 )
 EXPLAINER = ServedModel(
     "explainer",
@@ -82,6 +87,7 @@ EXPLAINER = ServedModel(
     "which features made the forecast what it is",
     requirements=("bellwether-explainer",),
     memory="256Mi",
+    connections=(),
 )
 EXPLANATIONS = ServedModel(
     "explanations",
@@ -89,6 +95,7 @@ EXPLANATIONS = ServedModel(
     "explanations on demand: SHAP, LIME, importances, counterfactuals",
     requirements=("bellwether-explainer",),
     memory="512Mi",
+    connections=(),
 )
 DECISION = ServedModel(
     "decision",
@@ -101,6 +108,15 @@ DECISION = ServedModel(
         ("minimum_confidence", "0.5"),
         ("blocked_symbols", ""),
     ),
+    connections=(),
+)
+
+REWARD = ServedModel(
+    "reward",
+    "reward",
+    "what forecasts were worth, for the bandit",
+    requirements=("bellwether-bandit",),
+    connections=("kafka",),
 )
 
 STEPS = (
@@ -112,5 +128,9 @@ STEPS = (
     EXPLAINER,
     EXPLANATIONS,
     DECISION,
+    REWARD,
 )
-"""The other steps of the pipelines; what they are given is built in `models/steps/<artifact>`."""
+"""The pipelines' other steps, and the model that takes rewards.
+
+What they are given is built in `models/steps/<artifact>`.
+"""

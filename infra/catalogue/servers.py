@@ -13,6 +13,7 @@ MLSERVER = seldon.Server(
             "bellwether-router",
             "bellwether-explainer",
             "bellwether-decision",
+            "bellwether-bandit",
         ),
         replicas=1,
     ),

@@ -22,6 +22,11 @@ ALLOCATIONS = "allocations"
 BUSINESS_VALUE = "business_value"
 """The metric of a reward that names none."""
 
+CONTEXT_VOLATILITY = "volatility"
+CONTEXT_TREND = "trend"
+"""A decision's context: volatility (annualised) and simple return of the last 20 days, as
+`contract.regimes` measures them of the request's own history."""
+
 LONGEST_ID = 256
 """Characters that an id, a metric or a name may have."""
 

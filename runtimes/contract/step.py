@@ -15,10 +15,12 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+import grpc
 import numpy as np
 import prometheus_client
 import pydantic
 from mlserver import MLModel, errors, types
+from mlserver.grpc import utils as grpc_utils
 from mlserver.utils import get_model_uri
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ Value = Array | list[str]
 """A tensor's content: numbers in the tensor's shape, or texts in row-major order."""
 
 REQUESTS = prometheus_client.Counter(
-    "bellwether_step_requests", "Requests to a step by outcome: ok, invalid, error.",
+    "bellwether_step_requests", "Requests to a step by outcome: ok, invalid, unavailable, error.",
     ("model", "outcome"),
 )  # fmt: skip
 SECONDS = prometheus_client.Histogram(
@@ -41,6 +43,9 @@ logger = logging.getLogger("mlserver.bellwether.step")
 
 TEXT = types.Parameters(content_type="str")
 """Of a BYTES tensor: without it Seldon's gateway answers base64 over REST."""
+
+# MLServer knows no 503 over gRPC, and would say UNKNOWN.
+grpc_utils.STATUS_CODE_MAPPING[503] = grpc.StatusCode.UNAVAILABLE
 
 _VERSIONED = re.compile(r"(?P<model>.+)_\d+")
 _NUMBERS = frozenset({"FP32", "FP64"})
@@ -64,6 +69,13 @@ class StepFailed(errors.MLServerError):  # type: ignore[misc]  # MLServer carrie
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status_code=500)
+
+
+class StepUnavailable(errors.MLServerError):  # type: ignore[misc]  # MLServer carries no types
+    """What a step relies on is away, for now: the same request may be sent again (503)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status_code=503)
 
 
 class Settings(pydantic.BaseModel):
@@ -148,7 +160,8 @@ class Step(InProcess, MLModel):  # type: ignore[misc]  # MLServer carries no typ
     async def run(self, inputs: Mapping[str, Value], asked: Asked) -> Mapping[str, Value]:
         """Answer one request whose tensors are in order.
 
-        What is not in `inputs` was not sent. Raise `InvalidRequest` for what the caller has to mend.
+        What is not in `inputs` was not sent. Raise `InvalidRequest` for what the caller has to mend,
+        `StepUnavailable` for what passes by itself.
         """
         raise NotImplementedError
 
@@ -174,7 +187,8 @@ class Step(InProcess, MLModel):  # type: ignore[misc]  # MLServer carries no typ
         self._gives = {tensor.name: tensor for tensor in self.GIVES}
         self._seconds = SECONDS.labels(self.label)
         self._outcomes = {
-            outcome: REQUESTS.labels(self.label, outcome) for outcome in ("ok", "invalid", "error")
+            outcome: REQUESTS.labels(self.label, outcome)
+            for outcome in ("ok", "invalid", "unavailable", "error")
         }
         return True
 
@@ -208,6 +222,9 @@ class Step(InProcess, MLModel):  # type: ignore[misc]  # MLServer carries no typ
         except InvalidRequest as error:
             self._outcomes["invalid"].inc()
             raise errors.InferenceError(f"{self.label!r}: {error}") from error
+        except StepUnavailable:
+            self._outcomes["unavailable"].inc()
+            raise
         except Exception as error:
             self._outcomes["error"].inc()
             logger.exception("%s failed", self.name)
@@ -280,7 +297,12 @@ def _value(tensor: Given | types.RequestInput, expected: Tensor) -> Value:
             f"tensor {name!r}: expected datatype {' or '.join(sorted(wanted))}, got {datatype}"
         )
     # A column of one is the same as a vector: MLServer's and Seldon's codecs make either.
-    if shape not in (expected.shape, (*expected.shape, 1)) and not _fits(shape, expected.shape):
+    column = (*expected.shape, 1)
+    if (
+        shape not in (expected.shape, column)
+        and not _fits(shape, expected.shape)
+        and not _fits(shape, column)
+    ):
         raise InvalidRequest(
             f"tensor {name!r}: expected shape {list(expected.shape)}, got {list(shape)}"
         )

@@ -36,6 +36,14 @@ VOLATILITY = prometheus_client.Histogram(
     buckets=(0.02, 0.04, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0),
 )
 
+DECISIONS = prometheus_client.Counter(
+    "bellwether_decisions",
+    "Answered requests to an experiment, by what became of their record on `decisions`.",
+    (*_LABELS, "outcome"),
+)
+DECISION_OUTCOMES = ("published", "mirrored", "pinned", "without_id", "invalid", "lost")
+"""Published; not a decision (a mirror's copy, an arm of the caller's choice); or not recorded."""
+
 _INTERNAL_NAME = re.compile(r"(?P<model>.+)_(?P<version>\d+)")
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from runtimes import contract
 from runtimes.contract import step
 
-from . import artifact, client_errors, metrics, validation
+from . import artifact, client_errors, decisions, metrics, validation
 
 _LOG = logging.getLogger("mlserver.bellwether.predictor")
 _WARM_UPS = 5
@@ -57,6 +57,14 @@ class Settings(pydantic.BaseModel):
             "Requests of more rows are checked and forecast in a thread, smaller ones in the "
             "event loop: a row takes less time than the hand-over to a thread, "
             "many rows would hold up everything else that the server does."
+        ),
+    )
+    kafka: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
+        description=(
+            "Where decisions are recorded when an experiment's split led a request here, "
+            "host:port; nowhere without it."
         ),
     )
 
@@ -94,6 +102,8 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
         """
         client_errors.install()
         self._limits = self._read_settings()
+        kafka = self._limits.kafka
+        self._decisions = decisions.Decisions(self._served, kafka) if kafka else None
         folder = pathlib.Path(await get_model_uri(self.settings))
         began = time.perf_counter()
         try:
@@ -107,7 +117,10 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
 
     async def predict(self, payload: types.InferenceRequest) -> types.InferenceResponse:
         """Answer a request; raises `InferenceError` (400) for one that the caller has to mend."""
-        made = await self._answer(payload.inputs, [each.name for each in payload.outputs or ()])
+        wanted = [each.name for each in payload.outputs or ()]
+        made, history = await self._answer(payload.inputs, wanted)
+        if self._decisions is not None:
+            self._decisions.take(payload, history)
         return types.InferenceResponse(
             model_name=self.name,
             model_version=self.version,
@@ -129,17 +142,18 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
     ) -> list[step.Made]:
         """See `step.InProcess`."""
         del asked
-        return await self._answer(tuple(tensors), ())
+        made, _ = await self._answer(tuple(tensors), ())
+        return made
 
     async def _answer(
         self, tensors: Sequence[validation.Tensor], wanted: Sequence[str]
-    ) -> list[step.Made]:
+    ) -> tuple[list[step.Made], NDArray[np.floating[Any]]]:
         began = time.perf_counter()
         try:
             if _rows(tensors) > self._limits.thread_rows:
-                names, forecast = await asyncio.to_thread(self._forecast, tensors, wanted)
+                names, forecast, history = await asyncio.to_thread(self._forecast, tensors, wanted)
             else:
-                names, forecast = self._forecast(tensors, wanted)
+                names, forecast, history = self._forecast(tensors, wanted)
         except validation.InvalidRequest as error:
             self._meter.invalid(error.reason)
             raise errors.InferenceError(f"model {self._served.model!r}: {error}") from error
@@ -155,7 +169,7 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
         self._meter.rows.inc(len(volatilities))
         self._meter.ok.inc()
         self._meter.seconds.observe(time.perf_counter() - began)
-        return made
+        return made, history
 
     async def metadata(self) -> types.MetadataModelResponse:
         """Describe the model; parameters are strings, the one type that gRPC's V2 carries too."""
@@ -170,7 +184,7 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
 
     def _forecast(
         self, tensors: Sequence[validation.Tensor], wanted: Sequence[str]
-    ) -> tuple[tuple[str, ...], artifact.Forecast]:
+    ) -> tuple[tuple[str, ...], artifact.Forecast, NDArray[np.floating[Any]]]:
         names = validation.outputs(wanted)
         features, history = validation.inputs(
             tensors, self._signature, max_rows=self._limits.max_rows
@@ -178,7 +192,7 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
         with np.errstate(over="ignore", invalid="ignore"):  # found, and named, below
             forecast = self._forecaster.forecast(features, history)
         _refuse_not_finite(forecast)
-        return names, forecast
+        return names, forecast, history
 
     def _made(self, name: str, forecast: artifact.Forecast) -> step.Made:
         if name == contract.MODEL:

@@ -300,7 +300,9 @@ def _action(
                 "cluster": cluster(target.mirror),
                 "runtime_fraction": {"default_value": {"numerator": target.mirror_percent}},
                 "request_headers_mutations": [
-                    {"append": _header(INTERNAL_HEADER, target.mirror.internal_name)}
+                    {"append": _header(INTERNAL_HEADER, target.mirror.internal_name)},
+                    # So that a copy does not pass for a request that an experiment has split.
+                    {"remove": MODEL_HEADER},
                 ],
             }
         ]

@@ -1,0 +1,1 @@
+"""Reward: takes what forecasts were worth. Nothing is learnt for it."""
