@@ -16,13 +16,14 @@ import numpy.typing as npt
 from bellwether import demos
 from infra.catalogue import models as catalogue
 from runtimes import contract
-from runtimes.bandit import reward
 
 from . import gateway, outcomes
 
 Array = outcomes.Array
 
 REWARD = catalogue.REWARD.name
+PREDICTION_ID, VALUE, ACKNOWLEDGED = "prediction_id", "value", "acknowledged"
+"""Its tensors."""
 
 _ROUTED_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
@@ -175,9 +176,9 @@ class Client:
                     self._outcomes.reward(row, arm, float(self._forecasts[row, number]))
                 )
         answer = self._asked.model(
-            REWARD, {reward.PREDICTION_ID: ids, reward.VALUE: np.array(values)}
+            REWARD, {PREDICTION_ID: ids, VALUE: np.array(values)}
         )
-        walk.acknowledged += int(answer.number(reward.ACKNOWLEDGED))
+        walk.acknowledged += int(answer.number(ACKNOWLEDGED))
         walk.rewarded = end
 
     def _inputs(self, which: slice) -> dict[str, gateway.Value]:
