@@ -25,6 +25,7 @@ _SHOWN_PORT = {
     "gateway": "gateway",
     "prometheus": "prometheus",
     "drift": "drift",
+    "bandit": "bandit",
     "feature-stream": "feature_stream",
 }
 

@@ -48,6 +48,9 @@ class Ports(_Frozen):
     valkey_metrics: Port = pydantic.Field(9121, description="Valkey's metrics")
     prometheus: Port = pydantic.Field(9090, description="Prometheus")
     drift: Port = pydantic.Field(9041, description="the drift watcher's metrics and readiness")
+    bandit: Port = pydantic.Field(
+        9050, description="the bandit's controller: metrics and readiness"
+    )
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> typing.Self:

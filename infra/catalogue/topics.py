@@ -1,6 +1,7 @@
 """The Kafka topics of the environment's own records. Seldon's topics are Seldon's to make."""
 
 import dataclasses
+from typing import Literal
 
 _DAY_MS = 24 * 60 * 60 * 1000
 
@@ -13,11 +14,18 @@ class Topic:
     purpose: str
     partitions: int = 1
     retention_ms: int = 30 * _DAY_MS
+    timestamps: Literal["CreateTime", "LogAppendTime"] = "CreateTime"
+    """Whose clock a record's timestamp is of: who made it, or the broker."""
 
 
 TOPICS = (
-    Topic("decisions", "which arm answered which request: id, arm, context"),
-    Topic("rewards", "what a prediction was worth, by its id"),
+    # The broker's clock judges whether a reward is late: one clock, which nobody can set.
+    Topic(
+        "decisions",
+        "which arm answered which request: id, arm, context",
+        timestamps="LogAppendTime",
+    ),
+    Topic("rewards", "what a prediction was worth, by its id", timestamps="LogAppendTime"),
     Topic("allocations", "each epoch's weights: the propensities", retention_ms=-1),
     # The log from which the feature stream makes its state anew: four records a day stay small.
     Topic("market-data", "bars as they arrive", retention_ms=-1),

@@ -10,6 +10,7 @@ from infra import settings
 def configuration(ports: settings.Ports) -> str:
     """Render `prometheus.yml`."""
     targets = {
+        "bandit": (ports.bandit, "/metrics"),
         "drift": (ports.drift, "/metrics"),
         "envoy": (ports.gateway_admin, "/stats/prometheus"),
         "feature-stream": (ports.feature_stream, "/metrics"),

@@ -107,7 +107,11 @@ class Topic(pulumi.CustomResource):
 
 
 class SeldonObject(pulumi.CustomResource):
-    """A Seldon custom resource, given as a manifest, applied to the mesh at `endpoint`."""
+    """A custom resource, given as a manifest, applied to the mesh at `endpoint`.
+
+    With `keep_weights`, an experiment's weights are left to the bandit policy that owns them,
+    as long as its candidates are those that are declared.
+    """
 
     def __init__(
         self,
@@ -115,7 +119,10 @@ class SeldonObject(pulumi.CustomResource):
         *,
         endpoint: str,
         manifest: collections.abc.Mapping[str, typing.Any],
+        keep_weights: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        properties = {"endpoint": endpoint, "manifest": dict(manifest)}
+        properties: dict[str, typing.Any] = {"endpoint": endpoint, "manifest": dict(manifest)}
+        if keep_weights:
+            properties["keep_weights"] = True
         super().__init__("bellwether-local:index:SeldonObject", name, properties, opts)

@@ -5,15 +5,23 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import sys
 
 import pulumi
 
 from infra import paths, seldon, settings
-from infra.catalogue import experiments, models, pipelines, servers, topics
+from infra.catalogue import bandits, experiments, models, pipelines, servers, topics
 from infra.local import kafka, manifests, prometheus, resources, toolchain
 from infra.local.mesh import envoy, validation
 from infra.local.mesh import pipelines as pipeline_rules
 from infra.local.mesh import settings as mesh_settings
+from runtimes.bandit import declaration
+
+_OWNED = {each.spec.experiment for each in bandits.POLICIES}
+"""Experiments whose weights a bandit policy moves."""
+
+_BANDIT_TOPICS = ("decisions", "rewards", "allocations")
+"""What the bandit's controller reads and writes."""
 
 _DRIFT_TOPICS = ("feature-monitoring", "drift")
 """What the drift watcher reads, and what it writes."""
@@ -62,7 +70,10 @@ def declare(local: Local) -> None:
     declared_topics = _topics(local, broker)
     stream = _feature_stream(local, [valkey, *declared_topics.values()])
     _drift(local, [declared_topics[topic] for topic in _DRIFT_TOPICS])
-    _objects(local, gateway, stream)
+    bandit = _bandit(
+        local, [gateway, valkey, *(declared_topics[topic] for topic in _BANDIT_TOPICS)]
+    )
+    _objects(local, gateway, stream, bandit)
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
 
@@ -294,21 +305,56 @@ def _drift(local: Local, after: list[resources.Topic]) -> None:
     )
 
 
+def _bandit(local: Local, after: collections.abc.Sequence[pulumi.Resource]) -> resources.Process:
+    """The bandit's controller, in the Python that runs this program."""
+    ports, path = local.settings.ports, local.home / "bandit" / "bandit.json"
+    given = {
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "valkey": f"127.0.0.1:{ports.valkey}",
+        "api": local.mesh_endpoint,
+        "namespace": local.settings.namespace,
+        "service_account": str(local.home / "bandit" / "service-account"),
+        "port": ports.bandit,
+        "envoy": f"http://127.0.0.1:{ports.gateway_admin}",
+        "gateway": f"http://127.0.0.1:{ports.gateway}",
+        "holder": "local",
+    }
+    return _process(
+        local,
+        "bandit",
+        command=[sys.executable, "-m", "runtimes.bandit.controller", str(path)],
+        files={path: json.dumps(given, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("bandit"),
+        readiness={"url": f"http://127.0.0.1:{ports.bandit}/ready"},
+        triggers={"code": _code("runtimes/bandit", "runtimes/contract")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
 def _topics(local: Local, broker: resources.Process) -> dict[str, resources.Topic]:
     return {
         topic.name: resources.Topic(
             topic.name,
             bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
             partitions=topic.partitions,
-            configuration={"retention.ms": str(topic.retention_ms)},
+            configuration={
+                "retention.ms": str(topic.retention_ms),
+                "message.timestamp.type": topic.timestamps,
+            },
             opts=pulumi.ResourceOptions(depends_on=[broker]),
         )
         for topic in topics.TOPICS
     }
 
 
-def _objects(local: Local, gateway: resources.Process, stream: resources.Process) -> None:
-    """Servers first, then models, then pipelines over them, then experiments over both."""
+def _objects(
+    local: Local,
+    gateway: resources.Process,
+    stream: resources.Process,
+    bandit: resources.Process,
+) -> None:
+    """Servers first, then models, pipelines over them, experiments over both, their policies."""
     catalogue: list[seldon.Object] = [
         *servers.SERVERS,
         *(_model(local, model) for model in (*models.MODELS, *models.STEPS)),
@@ -331,6 +377,16 @@ def _objects(local: Local, gateway: resources.Process, stream: resources.Process
                 declared[(thing.kind, thing.metadata.name)] = _object(
                     local, thing, title, [gateway, *first, *after]
                 )
+    for policy in bandits.POLICIES:
+        manifest = declaration.manifest(policy)
+        manifest["metadata"]["namespace"] = local.settings.namespace
+        experiment = declared[("Experiment", policy.spec.experiment)]
+        resources.SeldonObject(
+            policy.metadata.name,
+            endpoint=local.mesh_endpoint,
+            manifest=manifest,
+            opts=pulumi.ResourceOptions(depends_on=[bandit, experiment]),
+        )
 
 
 def _sources(thing: seldon.Object) -> list[tuple[str, str]]:
@@ -382,6 +438,7 @@ def _object(
         title,
         endpoint=local.mesh_endpoint,
         manifest=manifest,
+        keep_weights=isinstance(thing, seldon.Experiment) and thing.metadata.name in _OWNED,
         opts=pulumi.ResourceOptions(depends_on=list(after)),
     )
 

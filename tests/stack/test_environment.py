@@ -25,7 +25,7 @@ from tests.stack import conftest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COMPONENTS = {
-    "supervisord", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server", "prometheus",
+    "supervisord", "bandit", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server", "prometheus",
     "valkey",
     "valkey-exporter",
 }  # fmt: skip
@@ -131,6 +131,7 @@ def test_a_load_test_holds_its_thresholds_and_leaves_its_reports(up):
 def test_prometheus_scrapes_every_part(up):
     url = f"http://127.0.0.1:{up.settings().ports.prometheus}/api/v1/query"
     wanted = {
+        "bandit",
         "drift",
         "envoy",
         "feature-stream",

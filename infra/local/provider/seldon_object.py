@@ -1,4 +1,9 @@
-"""Resource type `SeldonObject`: a Seldon custom resource in the mesh, at Kubernetes' own paths."""
+"""Resource type `SeldonObject`: a custom resource in the mesh, at Kubernetes' own paths.
+
+The weights of an experiment that a bandit policy owns are the policy's, not the declaration's:
+Pulumi's `ignoreChanges` would keep changed candidates from being deployed as well,
+so it is decided here, where it is known whether the candidates are the same.
+"""
 
 import typing
 
@@ -8,11 +13,13 @@ import pydantic
 from infra.local.provider import awaiting, handler, values
 
 _REQUEST_SECONDS = 30.0
+_WRITE_ATTEMPTS = 5
 _PLURALS = {
     "Model": "models",
     "Experiment": "experiments",
     "Pipeline": "pipelines",
     "Server": "servers",
+    "BanditPolicy": "banditpolicies",
 }
 
 
@@ -21,6 +28,9 @@ class SeldonObjectInputs(handler.Inputs):
 
     endpoint: str = pydantic.Field(pattern=r"^http://127\.0\.0\.1:\d+$", description="the mesh")
     manifest: dict[str, typing.Any]
+    keep_weights: bool = pydantic.Field(
+        default=False, description="leave the weights of the same candidates as they are"
+    )
 
     @pydantic.field_validator("manifest")
     @classmethod
@@ -62,7 +72,11 @@ class SeldonObjectHandler(handler.Handler[SeldonObjectInputs]):
 
     def create(self, wanted: SeldonObjectInputs, timeout: float) -> values.Plain:
         """Apply the manifest and wait until the object is ready."""
-        answer = httpx.put(wanted.url, json=wanted.manifest, timeout=_REQUEST_SECONDS)
+        for _ in range(_WRITE_ATTEMPTS):
+            answer = httpx.put(wanted.url, json=_to_write(wanted), timeout=_REQUEST_SECONDS)
+            # The weights' owner may have written them since they were read.
+            if answer.status_code != httpx.codes.CONFLICT or not wanted.keep_weights:
+                break
         if answer.is_error:
             raise handler.ResourceError(f"{wanted.title} is refused: {_message(answer)}")
         generation = answer.json()["metadata"]["generation"]
@@ -86,12 +100,15 @@ class SeldonObjectHandler(handler.Handler[SeldonObjectInputs]):
             for key in ("name", "namespace", "labels", "annotations")
             if live["metadata"].get(key)
         }
+        spec = live["spec"]
+        if last.keep_weights and _candidates(spec) == _candidates(last.manifest["spec"]):
+            spec = {**spec, "candidates": last.manifest["spec"]["candidates"]}
         return {
             "manifest": {
                 "apiVersion": live["apiVersion"],
                 "kind": live["kind"],
                 "metadata": metadata,
-                "spec": live["spec"],
+                "spec": spec,
             }
         }
 
@@ -130,6 +147,29 @@ class SeldonObjectHandler(handler.Handler[SeldonObjectInputs]):
             timeout,
             f"the removal of {last.title}",
         )
+
+
+def _candidates(spec: dict[str, typing.Any]) -> set[str]:
+    return {each["name"] for each in spec.get("candidates") or []}
+
+
+def _to_write(wanted: SeldonObjectInputs) -> dict[str, typing.Any]:
+    """Give the manifest, with the weights that are there if they are to be kept."""
+    if not wanted.keep_weights:
+        return wanted.manifest
+    answer = httpx.get(wanted.url, timeout=_REQUEST_SECONDS)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return wanted.manifest
+    answer.raise_for_status()
+    live = answer.json()
+    if _candidates(live["spec"]) != _candidates(wanted.manifest["spec"]):
+        return wanted.manifest
+    version = live["metadata"]["resourceVersion"]
+    return {
+        **wanted.manifest,
+        "metadata": {**wanted.manifest["metadata"], "resourceVersion": version},
+        "spec": {**wanted.manifest["spec"], "candidates": live["spec"]["candidates"]},
+    }
 
 
 def _not_ready(wanted: SeldonObjectInputs, generation: int) -> str | None:

@@ -1,5 +1,6 @@
 """Sums that do not depend on the order of their terms: exact until they are read, rounded once."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ _MANTISSA = 53
 _HALF = 26
 _LOW = (1 << _HALF) - 1
 _EXPONENTS = 4096
+_SPLITTER = 2.0**27 + 1
 
 
 class ExactSums:
@@ -36,13 +38,22 @@ class ExactSums:
             at = (place, shifted - _EXPONENTS // 2 - _MANTISSA)
             self._parts[at] = self._parts.get(at, 0) + (above << _HALF) + below
 
+    def fractions(self) -> list[Fraction]:
+        """Give each sum as it is: [size]."""
+        found = [Fraction(0)] * self._size
+        for (place, exponent), part in self._parts.items():
+            found[place] += Fraction(part) * Fraction(2) ** exponent
+        return found
+
     def values(self) -> NDArray[np.float64]:
         """Round each sum, once: [size]."""
-        found = np.zeros(self._size)
-        for place in range(self._size):
-            parts = {e: part for (at, e), part in self._parts.items() if at == place}
-            if parts:
-                least = min(min(parts), 0)
-                total = sum(part << (e - least) for e, part in parts.items())
-                found[place] = total / (1 << -least)
-        return found
+        return np.array([float(each) for each in self.fractions()])
+
+
+def squares(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give two terms whose sum is the square, exactly (Dekker 1971): [n] and [n]."""
+    rounded = values * values
+    scaled = values * _SPLITTER
+    high = scaled - (scaled - values)
+    low = values - high
+    return rounded, ((high * high - rounded) + 2 * high * low) + low * low

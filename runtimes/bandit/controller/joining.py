@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .exact import ExactSums
-from .table import Found, Mask, Table, keys_of
+from .exact import ExactSums, squares
+from .table import Columns, Found, Mask, Table, keys_of
 
 ELSEWHERE = 255
 """The arm of a decision for another experiment."""
@@ -85,6 +85,8 @@ class Rewards:
 class Learnt:
     """What an epoch taught, by arm [K]; sums are rounded once, so no order shows in them.
 
+    `deviations` are the sums of squared deviations from the arm's mean in the epoch.
+
     For contextual policies there are rows too, in the order of the rewards' offsets:
     `row_arms` [n], `row_values` [n], `row_contexts` [n, d].
     """
@@ -92,9 +94,7 @@ class Learnt:
     decisions: NDArray[np.int64]
     counts: NDArray[np.int64]
     sums: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    least: NDArray[np.float64]
-    most: NDArray[np.float64]
+    deviations: NDArray[np.float64]
     row_arms: NDArray[np.int64]
     row_values: NDArray[np.float64]
     row_contexts: NDArray[np.float64]
@@ -107,7 +107,6 @@ class _Epoch:
         self.decisions = np.zeros(arms, dtype=np.int64)
         self.counts = np.zeros(arms, dtype=np.int64)
         self.sums, self.squares = ExactSums(arms), ExactSums(arms)
-        self.least, self.most = np.full(arms, np.inf), np.full(arms, -np.inf)
         self.rows: list[tuple[NDArray[Any], ...]] = []
         self.features = features
 
@@ -120,11 +119,16 @@ class _Epoch:
     ) -> None:
         self.counts += np.bincount(arms, minlength=len(self.counts))
         self.sums.add(arms, values)
-        self.squares.add(arms, values * values)
-        np.minimum.at(self.least, arms, values)
-        np.maximum.at(self.most, arms, values)
+        for term in squares(values):
+            self.squares.add(arms, term)
         if contexts is not None:
             self.rows.append((offsets, arms, values, contexts))
+
+    def _deviations(self) -> NDArray[np.float64]:
+        parts = zip(
+            self.squares.fractions(), self.sums.fractions(), self.counts.tolist(), strict=True
+        )
+        return np.array([float(square - total * total / max(n, 1)) for square, total, n in parts])
 
     def learnt(self) -> Learnt:
         if self.rows:
@@ -138,9 +142,7 @@ class _Epoch:
             self.decisions,
             self.counts,
             self.sums.values(),
-            self.squares.values(),
-            self.least,
-            self.most,
+            self._deviations(),
             rows[0].astype(np.int64),
             rows[1],
             rows[2],
@@ -184,7 +186,12 @@ class Join:
         self.decision_counts["unknown_arm"] += int((arms == UNKNOWN_ARM).sum())
         self._epoch.decisions += np.bincount(arms[mine], minlength=self._arms)
         contexts = None
-        columns = {"key": keys, "time": times, "arm": arms, "used": np.zeros(len(keys), np.bool_)}
+        columns: Columns = {
+            "key": keys,
+            "time": times,
+            "arm": arms,
+            "used": np.zeros(len(keys), np.bool_),
+        }
         if self._features and batch.contexts is not None:
             contexts = columns["context"] = batch.contexts[first]
         early = self.waiting.find(keys)
@@ -241,6 +248,22 @@ class Join:
     def compact(self) -> None:
         """Give memory back; nothing else changes."""
         self.open.compact()
+
+    def rearm(self, codes: NDArray[np.uint8], arms: int) -> None:
+        """Go on with other arms, between two epochs; `codes` [256] gives an arm's new place."""
+        for segment in self.open.segments:
+            segment.columns["arm"] = codes[segment.columns["arm"]]
+        self.open.renewed()
+        self._arms = arms
+        self._epoch = _Epoch(arms, self._features)
+
+    def forget(self, features: int) -> None:
+        """Forget open decisions: their contexts are not those that are learnt from now on."""
+        self._features = features
+        horizon = self.open.horizon
+        self.open = Table()
+        self.open.horizon = horizon
+        self._epoch = _Epoch(self._arms, features)
 
     def unanswered(self) -> int:
         """Say how many rewards wait for their decision."""

@@ -33,6 +33,8 @@ class Segment:
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
         self.keys: Keys = columns["key"]
+        self.stored = ""
+        """Under which name a checkpoint has all columns but `used`."""
         self.newest = int(columns["time"].max(initial=-(2**62)))
 
     def __len__(self) -> int:
@@ -149,6 +151,10 @@ class Table:
             few = alive.sum() * 3 < len(each) * 2
             keep[number] = alive if few else np.ones(len(each), dtype=np.bool_)
         self.drop(keep)
+
+    def renewed(self) -> None:
+        """Make every segment a new one, after its columns have changed."""
+        self.segments = [Segment(dict(each.columns)) for each in self.segments]
 
     def times(self) -> NDArray[np.int64]:
         """Give the times of all rows that are there."""

@@ -1,0 +1,48 @@
+"""What an epoch decides: weights from shares, with vetoes, the floor and the largest step."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from runtimes.bandit import allocation
+
+from .cluster import Weights
+from .state import State
+
+
+@dataclasses.dataclass(frozen=True)
+class Decided:
+    """Weights, the vetoes that act, the shares that were wanted, and what a person is told."""
+
+    weights: Weights
+    vetoes: Mapping[str, str]
+    shares: Mapping[str, float]
+    reasons: tuple[str, ...]
+
+
+def decide(state: State, previous: Weights, vetoes: Mapping[str, str]) -> Decided:
+    """Give the weights that follow from a state; `previous` are the ones that act now."""
+    spec, arms = state.spec, state.arms
+    reasons = []
+    acting = {arm: why for arm, why in vetoes.items() if arm in arms}
+    if acting and len(acting) == len(arms):
+        reasons.append("every arm is bad: no veto acts, somebody has to answer")
+        acting = {}
+    shares = dict(zip(arms, map(float, state.policy.shares()), strict=True))
+    weights = {arm: previous.get(arm, 0) for arm in arms}
+    rewards, wanted = int(state.rewards_by_arm.sum()), spec.guardrails.minimum_rewards
+    early = rewards < wanted
+    if early:
+        reasons.append(f"{rewards} of {wanted} rewards are there: weights do not move yet")
+        total = sum(weights.values())
+        shares = {
+            arm: weight / total if total else 1 / len(arms) for arm, weight in weights.items()
+        }
+    if acting or not early:
+        found = allocation.allocate(
+            shares, weights, floor=spec.floor(len(arms)), max_step=spec.max_step, vetoed=acting
+        )
+        weights = found.weights
+        if found.limited:
+            reasons.append(f"the largest step ({spec.max_step:g}) holds {', '.join(found.limited)}")
+    reasons += [f"{arm} has lost its traffic: {why}" for arm, why in acting.items()]
+    return Decided(weights, acting, shares, tuple(reasons))
