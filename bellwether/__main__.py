@@ -342,6 +342,31 @@ def bench_command(
     bench.run(selected.endpoints(), names or (), rounds=rounds, cli=cli, as_json=json_)
 
 
+simulate_app = typer.Typer(help="Try what is declared in made-up worlds.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
+
+
+@simulate_app.command("bandit")
+def simulate_bandit_command(
+    environment_file: typing.Annotated[
+        pathlib.Path,
+        typer.Option("--environment", help="A JSON file: arms, horizon, phases, the policy…"),
+    ],
+    plot: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also draw the curves of regret into this file.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Try a policy, the catalogue's where none is given, beside simpler ones and an oracle."""
+    from bellwether import simulation  # noqa: PLC0415  a command loads what it uses
+
+    found = simulation.run(environment_file, plot)
+    if json_:
+        _print_json(simulation.document(found))
+    else:
+        steps.console.print(simulation.table(found))
+
+
 features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 
@@ -503,6 +528,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         features,
         load,
         predict,
+        simulation,
     )
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
@@ -518,6 +544,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
+        simulation.SimulationError,
     )
 
 

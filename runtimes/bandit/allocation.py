@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtimes.bandit.policies.batch import Floats
 
 TOTAL = 10_000
 """What all weights add up to: a weight is in hundredths of a per cent."""
 
-_ROUNDS = 64
+_BISECTIONS = 60
+_LARGEST_FACTOR = 1e15
 
 
 class AllocationError(ValueError):
@@ -19,62 +21,81 @@ class AllocationError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Allocation:
-    """An epoch's weights, and what the limits did.
-
-    `limited` names the arms whose weight would have moved further without the largest step.
-    """
+    """An epoch's weights; `limited` names the arms that the largest step held back."""
 
     weights: dict[str, int]
     limited: tuple[str, ...]
 
 
-def allocate(  # noqa: PLR0913  each is a limit of its own, named where it is given
+def allocate(
     shares: Mapping[str, float],
     previous: Mapping[str, int] | None = None,
     *,
     floor: float = 0.0,
     max_step: float = 1.0,
     vetoed: Collection[str] = (),
-    total: int = TOTAL,
 ) -> Allocation:
-    """Turn shares (1 in all) into weights that add up to `total`.
+    """Turn shares (1 in all) into weights that add up to `TOTAL`.
 
-    - A vetoed arm gets 0 at once, whatever the largest step; the others share what it had.
-    - Every other arm keeps at least `floor`, and gets it at once when its veto ends.
-    - Otherwise no arm's share moves by more than `max_step` from `previous`
-      (weights of any sum), except to make room for vetoes and floors.
-    - Largest remainder rounds; ties go to the arm that is named first.
+    - A vetoed arm has 0 at once, whatever the largest step; the others share what it had.
+    - Every other arm has at least `floor` (up to rounding), at once when its veto ends.
+    - No share moves by more than `max_step` from `previous` (weights of any sum),
+      except to make room for vetoes and floors.
 
     Raises:
         AllocationError: no arm, an unknown arm, all arms vetoed, shares that are no shares,
-            or floors that add up to more than one.
+            negative weights, or floors that add up to more than one.
 
     """
     arms = tuple(shares)
     _check(arms, previous, vetoed, floor)
-    wanted = np.array([shares[arm] for arm in arms], dtype=np.float64)
+    wanted = np.array([[shares[arm] for arm in arms]], dtype=np.float64)
     if not (np.isfinite(wanted).all() and (wanted >= 0).all() and wanted.sum() > 0):
         raise AllocationError(f"shares have to be finite and not negative: {dict(shares)}")
     free = np.array([arm not in vetoed for arm in arms])
-    low = np.where(free, floor, 0.0)
-    high = np.where(free, 1.0, 0.0)
-    target = _within(np.where(free, wanted, 0.0), low, high)
-    limited: tuple[str, ...] = ()
-    if previous is not None and sum(previous.values()) > 0:
-        before = np.array([previous.get(arm, 0) for arm in arms], dtype=np.float64)
-        before = before / before.sum() if before.sum() > 0 else np.full(len(arms), 1 / len(arms))
-        step_low = np.clip(before - max_step, low, high)
-        step_high = np.clip(before + max_step, low, high)
-        stepped = _within(target, step_low, step_high)
-        limited = tuple(
-            arm
-            for arm, near, far in zip(arms, stepped, target, strict=True)
-            if abs(near - far) > 1 / total
-        )
-        target = stepped
-    least = np.ceil(low * total - 1e-9).astype(np.int64)
-    rounded = _rounded(target * total, np.minimum(least, total // max(1, int(free.sum()))), total)
-    return Allocation(dict(zip(arms, (int(w) for w in rounded), strict=True)), limited)
+    before = None
+    if previous is not None:
+        before = np.array([[previous.get(arm, 0) for arm in arms]], dtype=np.float64)
+        before = before / before.sum() if before.any() else None
+    target, stepped = limit(wanted, before, floor=floor, max_step=max_step, free=free)
+    weights = rounded(stepped)[0]
+    held = np.abs(stepped - target)[0] > 1 / TOTAL
+    return Allocation(
+        {arm: int(weight) for arm, weight in zip(arms, weights, strict=True)},
+        tuple(arm for arm, is_held in zip(arms, held, strict=True) if is_held),
+    )
+
+
+def limit(
+    wanted: Floats,
+    before: Floats | None,
+    *,
+    floor: float,
+    max_step: float,
+    free: NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """Give shares [L, K] within vetoes and floor, and those that the largest step allows of them.
+
+    `before` [L, K] are the shares of the epoch before, `free` [K] says which arms have no veto.
+    """
+    low = np.broadcast_to(np.where(free, floor, 0.0), wanted.shape)
+    high = np.broadcast_to(np.where(free, 1.0, 0.0), wanted.shape)
+    target = _within(wanted, low, high)
+    if before is None or max_step >= 1:
+        return target, target
+    return target, _within(
+        target, np.clip(before - max_step, low, high), np.clip(before + max_step, low, high)
+    )
+
+
+def rounded(shares: Floats) -> NDArray[np.int64]:
+    """Round shares [L, K] to weights by largest remainder; of equal ones the first is served."""
+    exact = shares * TOTAL
+    whole = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(whole - exact, axis=1, kind="stable")
+    rank = np.argsort(order, axis=1, kind="stable")
+    weights: NDArray[np.int64] = whole + (rank < TOTAL - whole.sum(axis=1, keepdims=True))
+    return weights
 
 
 def _check(
@@ -89,54 +110,38 @@ def _check(
         raise AllocationError(f"no arm is called {', '.join(unknown)}; there are {', '.join(arms)}")
     if len(set(vetoed)) == len(arms):
         raise AllocationError(
-            "every arm is vetoed: there is none left to give traffic; weights stay as they are"
+            "every arm is vetoed: none is left to give traffic, and weights stay as they are"
         )
     if not 0 <= floor * len(arms) <= 1 + 1e-9:
         raise AllocationError(
             f"a floor of {floor:g} under each of {len(arms)} arms adds up to {floor * len(arms):g}"
         )
     if previous is not None and any(weight < 0 for weight in previous.values()):
-        raise AllocationError(f"weights are not negative: {dict(previous)}")
+        raise AllocationError(f"a weight is never negative: {dict(previous)}")
 
 
 def _within(wanted: Floats, low: Floats, high: Floats) -> Floats:
     """Find the shares (1 in all) between bounds that keep the proportions of what is wanted.
 
-    Bounds that cannot add up to 1 give way evenly: first the upper ones of arms that may have traffic.
+    Where bounds cannot add up to 1, upper ones of arms that may have traffic give way evenly,
+    and lower ones in proportion.
     """
-    if high.sum() < 1:
-        room = np.where(high > 0, 1.0, 0.0)
-        high = high + room * (1 - high.sum()) / room.sum()
-    if low.sum() > 1:
-        low = low / low.sum()
-    # Scaling by a common factor and clipping is monotonous in the factor: bisection finds it.
-    base = np.maximum(wanted, 1e-12) * (high > 0)
-    small, large = 0.0, 1.0
-    while np.clip(base * large, low, high).sum() < 1 - 1e-12 and large < 1e15:  # noqa: PLR2004
-        large *= 2
-    for _ in range(_ROUNDS):
-        middle = (small + large) / 2
-        if np.clip(base * middle, low, high).sum() < 1:
-            small = middle
-        else:
-            large = middle
+    room = (high > 0).astype(np.float64)
+    missing = np.maximum(1 - high.sum(axis=1, keepdims=True), 0)
+    high = high + room * missing / room.sum(axis=1, keepdims=True)
+    low = low / np.maximum(low.sum(axis=1, keepdims=True), 1)
+    base = np.maximum(wanted, 1e-12) * room
+    # Scaled by a common factor and clipped, the sum grows with the factor: bisection finds 1.
+    small = np.zeros((len(wanted), 1))
+    large = np.full((len(wanted), 1), _LARGEST_FACTOR)
+    fits = np.clip(base, low, high).sum(axis=1, keepdims=True)
+    small, large = np.where(fits < 1, 1.0, small), np.where(fits < 1, large, 1.0)
+    for _ in range(_BISECTIONS):
+        middle = np.where(
+            large > 2 * small + 1, np.sqrt((small + 1e-15) * large), (small + large) / 2
+        )
+        enough = np.clip(base * middle, low, high).sum(axis=1, keepdims=True) >= 1
+        small, large = np.where(enough, small, middle), np.where(enough, middle, large)
     found = np.clip(base * large, low, high)
-    kept: Floats = found / found.sum()
+    kept: Floats = found / found.sum(axis=1, keepdims=True)
     return kept
-
-
-def _rounded(exact: Floats, least: np.ndarray, total: int) -> np.ndarray:
-    whole = np.maximum(np.floor(exact + 1e-9).astype(np.int64), least)
-    gap = total - int(whole.sum())
-    order = np.argsort(-(exact - whole), kind="stable")
-    while gap:
-        for arm in order if gap > 0 else order[::-1]:
-            if not gap:
-                break
-            if gap > 0 and exact[arm] > 0:
-                whole[arm] += 1
-                gap -= 1
-            elif gap < 0 and whole[arm] > least[arm]:
-                whole[arm] -= 1
-                gap += 1
-    return whole

@@ -125,7 +125,7 @@ class ChangePoints(Part):
 
     In every epoch all arms change at once with probability `joint_hazard`,
     and each arm alone with probability `arm_hazard`; what was known before is then void.
-    What follows is with probability `near` close to the recent mean of all arms
+    What follows is with probability `near` close to the mean of what the arms are believed to be
     (a prior there that is worth `near_strength` rewards), else as the prior says.
     `run_starts` bounds how many epochs are kept as possible starts.
     """

@@ -59,9 +59,9 @@ class Batch:
             raise ValueError(f"arm {index[(index < 0) | (index >= arms)][0]} of {arms} arms")
         _check_finite("reward", values)
         counts = np.bincount(index, minlength=arms).astype(np.float64)
-        sums = np.bincount(index, values, arms)
+        sums = np.bincount(index, values, arms).astype(np.float64)
         means = np.divide(sums, counts, out=np.zeros(arms), where=counts > 0)
-        deviations = np.bincount(index, (values - means[index]) ** 2, arms)
+        deviations = np.bincount(index, (values - means[index]) ** 2, arms).astype(np.float64)
         if contexts is None:
             return cls(counts, sums, deviations)
         given = np.asarray(contexts, dtype=np.float64)

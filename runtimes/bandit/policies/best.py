@@ -4,6 +4,8 @@ In a world the arms are independent, so P(a is best) = ∫ f_a(x) Π F_b(x) dx, 
 worlds are summed with their weights. No draws: the same belief gives the same numbers.
 """
 
+import operator
+
 import numpy as np
 
 from runtimes.bandit.policies import beliefs, conjugate, special
@@ -33,9 +35,8 @@ def probabilities(mixture: beliefs.Mixture) -> Floats:
     found = np.empty((lanes, arms))
     for begin in range(0, lanes, step):
         piece = slice(begin, begin + step)
-        found[piece] = _of(
-            mixture.worlds[piece], mixture.runs[piece], mixture.laws.at((piece,)), weights[piece]
-        )
+        laws = mixture.laws.map(operator.itemgetter(piece))
+        found[piece] = _of(mixture.worlds[piece], mixture.runs[piece], laws, weights[piece])
     return found
 
 
@@ -43,7 +44,7 @@ def _of(worlds: Floats, runs: Floats, laws: conjugate.Posterior, weights: Floats
     grid = _grid(laws.mean, laws.sd, weights)
     active = weights > _LEAST_WEIGHT
     chosen = np.nonzero(active)
-    flat = laws.at(tuple(index[:, None] for index in chosen))
+    flat = laws.map(lambda values: values[chosen][:, None])
     below = np.zeros((*weights.shape, grid.shape[1]))
     below[chosen] = flat.cdf(grid[chosen[0]])
     lane, world = np.nonzero(worlds > _LEAST_WEIGHT)
@@ -73,8 +74,7 @@ def _grid(means: Floats, sds: Floats, weights: Floats) -> Floats:
     high = np.where(active, means + _REACH * sds, -np.inf).max(axis=(1, 2))
     share = np.linspace(0.0, 1.0, _BACKBONE)
     backbone = low[:, None] + (high - low)[:, None] * share
-    points = np.sort(np.concatenate([core, backbone], axis=1), axis=1)
-    return points
+    return np.sort(np.concatenate([core, backbone], axis=1), axis=1)
 
 
 def _largest(cdf: Floats) -> Floats:

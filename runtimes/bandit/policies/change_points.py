@@ -4,12 +4,14 @@ Adams and MacKay's recursion (2007), once over the epochs at which all arms may 
 at once (worlds), and within each world once an arm, over the epochs at which it changed alone.
 Given its world, an arm's rewards do not depend on the others': the recursion is exact,
 until starts are merged to bound their number.
-A run begins with the declared prior, or near to the recent mean of all arms: each has its share.
+A run begins with the declared prior, or near to the centre, the mean of the arms' expected rewards:
+each has its share.
 """
 
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtimes.bandit import declaration
 from runtimes.bandit.policies import beliefs, conjugate
@@ -34,6 +36,7 @@ class ChangePoints(beliefs.Belief):
         self._shares = np.array([1 - rule.near, rule.near])
         self.state |= {
             "epoch": np.zeros(1),
+            "centre": np.full(lanes, 0.5 if spec.reward_kind == "binary" else 0.0),
             "start": np.full((lanes, starts), -1.0),
             "sums": np.zeros((3, lanes, arms, starts)),
             "worlds": np.zeros((lanes, starts)),
@@ -45,6 +48,9 @@ class ChangePoints(beliefs.Belief):
         if self.state["epoch"][0]:
             self._begin()
         self.state["epoch"] = self.state["epoch"] + 1
+        first = self.state["seen"].sum(axis=1) == news.counts.sum(axis=1)
+        pooled = self.pooled(1.0).mean[:, 0, 0]
+        self.state["centre"] = np.where(first, pooled, self.state["centre"])
         prior = self._priors()
         sums = conjugate.Sums(*self.state["sums"])
         after = sums.plus(
@@ -55,6 +61,9 @@ class ChangePoints(beliefs.Belief):
         self.state["sums"] = np.stack(
             [np.where(known, each, 0.0) for each in (after.counts, after.sums, after.deviations)]
         )
+        mixture = self.mixture()
+        expected = (mixture.weights * mixture.laws.mean).sum(axis=2)
+        self.state["centre"] = expected.mean(axis=1)
 
     def _begin(self) -> None:
         """Make the next epoch a possible start, in each lane in the place of the least likely."""
@@ -72,11 +81,11 @@ class ChangePoints(beliefs.Belief):
         state["runs"][lanes, place] = 0
         state["runs"][lanes, place, :, place] = self._shares
 
-    def _vacated(self) -> Floats:
+    def _vacated(self) -> NDArray[np.int64]:
         """Free a place in each lane: an unused one, else that of the start that matters least."""
         state = self.state
         lanes = np.arange(len(state["start"]))
-        place = np.argmax(state["start"] < 0, axis=1)
+        place: NDArray[np.int64] = np.argmax(state["start"] < 0, axis=1)
         full = (state["start"] >= 0).all(axis=1)
         if not full.any():
             return place
@@ -85,7 +94,7 @@ class ChangePoints(beliefs.Belief):
         matters[lanes, np.argmax(state["start"], axis=1)] = np.inf
         place = np.where(full, np.argmin(matters, axis=1), place)
         for lane in np.flatnonzero(full):
-            self._merge(lane, place[lane])
+            self._merge(int(lane), int(place[lane]))
         return place
 
     def _merge(self, lane: int, place: int) -> None:
@@ -107,7 +116,8 @@ class ChangePoints(beliefs.Belief):
         runs = self.state["runs"].sum(axis=-1)
         lanes, starts, arms, _ = runs.shape
         flat = runs.reshape(lanes, starts, arms * starts)
-        return (self.state["worlds"][:, None, :] @ flat).reshape(lanes, arms, starts)
+        weights: Floats = self.state["worlds"][:, None, :] @ flat
+        return weights.reshape(lanes, arms, starts)
 
     def _weigh(self, sums: conjugate.Sums, after: conjugate.Sums, prior: conjugate.Prior) -> None:
         state = self.state
@@ -128,7 +138,9 @@ class ChangePoints(beliefs.Belief):
     def _priors(self) -> conjugate.Prior:
         """Give both priors [L, 1, 1, J]."""
         declared = self._prior()
-        near = self.family.near(self.pooled(self._rule.near_strength))
+        pooled = self.pooled(self._rule.near_strength)
+        centre = self.state["centre"][:, None, None]
+        near = self.family.near(dataclasses.replace(pooled, mean=centre))
         return conjugate.Prior(
             *(
                 np.stack([getattr(declared, name), getattr(near, name)], axis=-1)
@@ -147,15 +159,13 @@ class ChangePoints(beliefs.Belief):
         sums = _with_priors(conjugate.Sums(*self.state["sums"]))
         laws = self.family.posterior(sums, self._priors())
         runs = self.state["runs"]
-        flat = runs.reshape(*runs.shape[:3], -1)
-        shape = (flat.shape[0], flat.shape[2], flat.shape[3])
-        everywhere = (slice(None), slice(None), slice(None))
-        names = [field.name for field in dataclasses.fields(laws)]
-        wide = type(laws)(
-            *(np.broadcast_to(getattr(laws, n), (*shape[:2], runs.shape[3], _PRIORS)).reshape(shape)
-              for n in names)
+        lanes, starts, arms = runs.shape[:3]
+        wide, flat = (lanes, arms, starts, _PRIORS), (lanes, arms, starts * _PRIORS)
+        return beliefs.Mixture(
+            self.state["worlds"],
+            runs.reshape(lanes, starts, arms, starts * _PRIORS),
+            laws.map(lambda values: np.broadcast_to(values, wide).reshape(flat)),
         )
-        return beliefs.Mixture(self.state["worlds"], flat, wide.at(everywhere))
 
 
 def _with_priors(sums: conjugate.Sums) -> conjugate.Sums:

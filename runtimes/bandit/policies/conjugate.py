@@ -3,6 +3,7 @@
 Sums are those of `Batch`; every array broadcasts over lanes, arms and runs.
 """
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -59,17 +60,24 @@ class Prior:
 
 
 class Posterior(typing.Protocol):
-    """A law of an arm's mean."""
+    """Laws of arms' means, in arrays of any shape."""
 
-    mean: Floats
-    sd: Floats
+    @property
+    def mean(self) -> Floats:
+        """The mean reward that is expected."""
+        ...
 
-    def at(self, chosen: tuple[typing.Any, ...]) -> "Posterior":
-        """Choose some of the laws, by numpy's index."""
+    @property
+    def sd(self) -> Floats:
+        """How uncertain it is."""
+        ...
+
+    def map(self, change: collections.abc.Callable[[Floats], Floats]) -> typing.Self:
+        """Choose or reshape the laws: `change` is applied to each parameter."""
         ...
 
     def cdf(self, x: Floats) -> Floats:
-        """Probability that the mean is below x."""
+        """Probability that the mean is below x [n, X], of laws [n, 1]."""
         ...
 
 
@@ -93,17 +101,17 @@ class BetaLaw:
         sd: Floats = np.sqrt(self.a * self.b / (n * n * (n + 1)))
         return sd
 
-    def at(self, chosen: tuple[typing.Any, ...]) -> "BetaLaw":
-        """Choose some of the laws."""
-        return BetaLaw(self.a[chosen], self.b[chosen])
+    def map(self, change: collections.abc.Callable[[Floats], Floats]) -> "BetaLaw":
+        """Choose or reshape the laws."""
+        return BetaLaw(change(self.a), change(self.b))
 
     def cdf(self, x: Floats) -> Floats:
-        """Probability that the mean is below x; laws on the first axis, points on the second."""
+        """See `Posterior`."""
         plain = np.minimum(self.a, self.b)[:, 0] > _MANY
         a, b, inside = self.a[~plain], self.b[~plain], np.clip(x[~plain], 1e-12, 1 - 1e-12)
         score = np.empty_like(x)
         score[~plain] = special.beta_score(inside, a, b)
-        many = self.at((plain,))
+        many = self.map(lambda values: values[plain])
         total = many.a + many.b
         skewness = 2 * (many.b - many.a) * np.sqrt((total + 1) / (many.a * many.b)) / (total + 2)
         score[plain] = special.skewed_score((x[plain] - many.mean) / many.sd, skewness)
@@ -127,12 +135,12 @@ class StudentLaw:
         sd: Floats = self.scale * np.sqrt(self.freedom / (self.freedom - 2))
         return sd
 
-    def at(self, chosen: tuple[typing.Any, ...]) -> "StudentLaw":
-        """Choose some of the laws."""
-        return StudentLaw(self.mean[chosen], self.scale[chosen], self.freedom[chosen])
+    def map(self, change: collections.abc.Callable[[Floats], Floats]) -> "StudentLaw":
+        """Choose or reshape the laws."""
+        return StudentLaw(change(self.mean), change(self.scale), change(self.freedom))
 
     def cdf(self, x: Floats) -> Floats:
-        """Probability that the mean is below x."""
+        """See `Posterior`."""
         return special.normal_cdf(special.t_score((x - self.mean) / self.scale, self.freedom))
 
 

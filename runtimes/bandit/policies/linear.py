@@ -169,7 +169,8 @@ class LinUcb(Contextual):
 
     def _rule(self, design: Floats) -> Floats:
         bounds = np.where(self._state["seen"] > 0, self.bounds(design), -np.inf)
-        return (bounds == bounds.max()).astype(np.float64)
+        won: Floats = (bounds == bounds.max()).astype(np.float64)
+        return won
 
 
 class LinearThompson(Contextual):

@@ -36,8 +36,7 @@ def _tabulated() -> Floats:
     z = (np.arange(2 * _MIDDLE + 1) + 0.5 - _MIDDLE) / _STEPS
     t = 1 / (1 + 0.2316419 * np.abs(z))
     tail = t * (
-        0.319381530
-        + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
+        0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
     )
     tail *= np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
     return np.where(z > 0, 1 - tail, tail)
@@ -78,7 +77,7 @@ def beta_score(x: Floats, a: Floats, b: Floats) -> Floats:
         deviance = _excess(b - 0.5, n * y) + _excess(a - 0.5, n * x)
         scored = d / np.abs(gap) * np.sqrt(np.maximum(2 / (1 + 1 / (6 * n)) * deviance, 0))
     # At the mode both gap and deviance vanish; their ratio tends to 1 / sqrt(n x y).
-    near = np.abs(gap) < 1e-5 * n  # noqa: PLR2004  below it, rounding exceeds the limit's error
+    near = np.abs(gap) < 1e-5 * n
     return np.where(near, d / np.sqrt(n * x * y), scored)
 
 

@@ -1,6 +1,7 @@
 """The rules without context: ε-greedy, UCB1, Thompson sampling."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtimes.bandit import declaration
 from runtimes.bandit.policies import best, policy
@@ -37,10 +38,9 @@ class Ucb1(EpsilonGreedy):
             * np.log(np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
             / np.where(counts > 0, counts, 1.0)
         )
-        scale = 1.0
         if self.spec.reward_kind == "continuous":
-            scale = self.belief.pooled(1.0).sd[:, :, 0] / _BINARY_SD
-        bounds: Floats = self.means() + algorithm.alpha * scale * width
+            width = width * self.belief.pooled(1.0).sd[:, :, 0] / _BINARY_SD
+        bounds: Floats = self.means() + algorithm.alpha * width
         return bounds
 
     def _rule(self) -> Floats:
@@ -59,6 +59,7 @@ class Thompson(policy.Weighing):
         return sharpened
 
 
-def _winners(values: Floats, tried: Floats) -> Floats:
+def _winners(values: Floats, tried: NDArray[np.bool_]) -> Floats:
     known = np.where(tried, values, -np.inf)
-    return (known == known.max(axis=1, keepdims=True)).astype(np.float64)
+    won: Floats = (known == known.max(axis=1, keepdims=True)).astype(np.float64)
+    return won

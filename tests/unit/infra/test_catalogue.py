@@ -1,7 +1,8 @@
+import datetime as dt
 import pathlib
 
 from infra import paths
-from infra.catalogue import experiments, models, pipelines, servers, topics
+from infra.catalogue import bandits, experiments, models, pipelines, servers, topics
 from models import steps
 from runtimes import contract
 
@@ -53,3 +54,19 @@ def test_the_arms_start_at_forty_thirty_twenty_ten_and_are_served():
     weights = {c.name: c.weight for c in experiments.FINANCIAL_MAB.spec.candidates}
     assert list(weights.values()) == [40, 30, 20, 10]
     assert set(weights) <= {m.name for m in models.MODELS}
+
+
+def test_every_policy_owns_another_experiment_that_exists_and_has_arms():
+    arms = {each.metadata.name: each.spec.candidates for each in experiments.EXPERIMENTS}
+    owned = [policy.spec.experiment for policy in bandits.POLICIES]
+    assert len(set(owned)) == len(owned)
+    assert all(arms[name] for name in owned)
+
+
+def test_the_experiment_learns_business_value_every_five_minutes_and_explores_with_a_tenth():
+    spec = bandits.FINANCIAL_MAB.spec
+    assert spec.experiment == "financial-mab-experiment"
+    assert (spec.reward_metric, spec.reward_kind) == ("business_value", "continuous")
+    assert spec.exploration_rate == 0.1
+    assert spec.update_frequency == dt.timedelta(minutes=5)
+    assert spec.mode == "active"
