@@ -101,9 +101,7 @@ def _batch(counts: Array, rewards: Array) -> policies.Batch:
     return policies.Batch(total, sums, deviations)
 
 
-def _weights(
-    policy: policies.Policy, spec: declaration.BanditPolicySpec, previous: Array
-) -> Array:
+def _weights(policy: policies.Policy, spec: declaration.BanditPolicySpec, previous: Array) -> Array:
     """Give each run's weights [R, K], as the controller writes them."""
     arms = policy.arms
     floor = spec.floor(len(arms))

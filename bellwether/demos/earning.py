@@ -69,7 +69,7 @@ class Walk:
     @property
     def requests(self) -> int:
         """How often each row is asked for."""
-        return self.chosen.shape[1]
+        return int(self.chosen.shape[1])
 
     @property
     def asked(self) -> int:
@@ -126,14 +126,17 @@ class Client:
         """
         self._asked.columns(self._walk.arms[0], contract.FEATURES)
         deadline = time.monotonic() + _ROUTED_SECONDS
-        while True:
-            try:
-                self._asked.experiment(self._experiment, self._inputs(slice(0, 1)))
-                return
-            except gateway.Refused as error:
-                if error.status not in _NOT_ROUTED_YET or time.monotonic() > deadline:
-                    raise
+        while not self._routed(last=time.monotonic() > deadline):
             time.sleep(_LOOK_SECONDS)  # Envoy has not read its new routes yet
+
+    def _routed(self, *, last: bool) -> bool:
+        try:
+            self._asked.experiment(self._experiment, self._inputs(slice(0, 1)))
+        except gateway.Refused as error:
+            if last or error.status not in _NOT_ROUTED_YET:
+                raise
+            return False
+        return True
 
     def frame(self, which: slice, pool: concurrent.futures.Executor) -> None:
         """Ask for the rows `which`, and send the rewards that are known by then.
@@ -172,12 +175,8 @@ class Client:
             for number, identity in enumerate(self._ids[row]):
                 ids.append(identity)
                 arm = int(walk.chosen[row, number])
-                values.append(
-                    self._outcomes.reward(row, arm, float(self._forecasts[row, number]))
-                )
-        answer = self._asked.model(
-            REWARD, {PREDICTION_ID: ids, VALUE: np.array(values)}
-        )
+                values.append(self._outcomes.reward(row, arm, float(self._forecasts[row, number])))
+        answer = self._asked.model(REWARD, {PREDICTION_ID: ids, VALUE: np.array(values)})
         walk.acknowledged += int(answer.number(ACKNOWLEDGED))
         walk.rewarded = end
 

@@ -5,12 +5,12 @@ import typing
 
 import numpy as np
 
-from models import gains
+from models import gains as earnings
 
 from . import earning, epochs, outcomes, served, walks
 
 Array = outcomes.Array
-Estimate = gains.Estimate
+Estimate = earnings.Estimate
 
 LEARNT = "learnt split"
 EXPECTED = "learnt split, in the mean"
@@ -30,9 +30,9 @@ class Result:
     told: epochs.Epochs
     origin: outcomes.Origin
     about: str
-    gains: gains.Gains
+    gains: earnings.Gains
     """Of the arms that answered."""
-    expected: gains.Gains
+    expected: earnings.Gains
     """Of the split that acted, whoever answered: without the luck of the draw."""
     of_rows: int
     took: float
@@ -152,8 +152,8 @@ def judged(  # noqa: PLR0913  what a result is made of
         told=told,
         origin=origin,
         about=about,
-        gains=gains.compare(dates, {LEARNT: walk.earned, **others}, seed),
-        expected=gains.compare(dates, {EXPECTED: (worth * shares).sum(axis=1), **others}, seed),
+        gains=earnings.compare(dates, {LEARNT: walk.earned, **others}, seed),
+        expected=earnings.compare(dates, {EXPECTED: (worth * shares).sum(axis=1), **others}, seed),
         of_rows=len(walk.days),
         took=took,
     )

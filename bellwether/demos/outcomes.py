@@ -52,9 +52,21 @@ class Days:
         """The symbols, each once."""
         return tuple(sorted(set(self.symbol)))
 
+    def last(self, count: int) -> "Days":
+        """Give the last rows, so many of them."""
+        begin = len(self) - count
+        return Days(
+            date=self.date[begin:],
+            known=self.known[begin:],
+            symbol=self.symbol[begin:],
+            features=self.features[begin:],
+            history=self.history[begin:],
+            closes=self.closes[begin:],
+        )
 
-def days(source: sources.Source, wanted: collections.abc.Sequence[str], most: int) -> Days:
-    """Give the last days of the symbols `wanted` (of all, if none is named), `most` rows at most.
+
+def days(source: sources.Source, wanted: collections.abc.Sequence[str]) -> Days:
+    """Give the days of the symbols `wanted`, or of all, if none is named.
 
     Raises:
         sources.DataError: the data lacks a symbol, or is bad.
@@ -62,19 +74,15 @@ def days(source: sources.Source, wanted: collections.abc.Sequence[str], most: in
 
     """
     data = dataset.load(source)
-    rows = np.concatenate([data.of(symbol) for symbol in wanted or data.symbols])
+    rows = np.concatenate([data.of(symbol) for symbol in dict.fromkeys(wanted or data.symbols)])
     after = closes.after(data, rows)
     came = np.isfinite(after).all(axis=1)
     rows, after = rows[came], after[came]
     order = np.argsort(data.date[rows], kind="stable")
-    dates = data.date[rows][order]
     if not len(order):
         raise demos.DemoError(
             f"{', '.join(wanted or data.symbols)}: no day has five trading days after it"
         )
-    # Whole days, the last ones.
-    first = np.searchsorted(dates, dates[max(0, len(order) - most)])
-    order = order[first:]
     chosen = rows[order]
     return Days(
         date=data.date[chosen],

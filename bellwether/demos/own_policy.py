@@ -173,9 +173,7 @@ def own(
         mesh.delete("Experiment", mine.experiment)
 
 
-def wait_until_followed(
-    mine: Own, show: collections.abc.Callable[[str], None], seconds: float = TAKEN_SECONDS
-) -> None:
+def wait_until_followed(mine: Own, seconds: float = TAKEN_SECONDS) -> None:
     """Wait until the controller follows the policy.
 
     Raises:
@@ -186,11 +184,12 @@ def wait_until_followed(
     said = ""
     while True:
         status = mine.status()
-        ready = next((each for each in status.get("conditions", []) if each["type"] == "Ready"), {})
+        ready: Json = next(
+            (each for each in status.get("conditions", []) if each["type"] == "Ready"), {}
+        )
         if ready.get("status") == "True":
             return
         said = f"{ready.get('reason')}: {ready.get('message')}" if ready else ""
-        show(said or "the controller has not seen the policy yet")
         if time.monotonic() > deadline:
             break
         time.sleep(_LOOK_SECONDS)  # between two looks at the status
