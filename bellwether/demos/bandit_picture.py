@@ -40,9 +40,11 @@ def draw(result: judging.Result, path: pathlib.Path) -> None:
     formatter = mpl_dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # as above
     gain.xaxis.set_major_formatter(formatter)
     gain.set_xlabel(
-        f"learnt split less fixed split, hundredths of a per cent a year: "
-        f"{judging.points(result.over_fixed)} (95 % over {result.gains.days} days); less "
-        f"{result.best} alone: {judging.points(result.gains.over[result.best])}"
+        "utility a year, hundredths of a per cent: the learnt split's less the fixed one's "
+        f"{judging.points(result.over_fixed)}\n"
+        f"less that of {result.best} alone, the best single arm, known afterwards, "
+        f"{judging.points(result.gains.over[result.best])}; "
+        f"95 % over {result.gains.days} days"
     )
     for axes in (split, belief, gain):
         axes.grid(visible=True, alpha=0.25)

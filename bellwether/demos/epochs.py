@@ -27,7 +27,10 @@ class Epoch:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Belief:
-    """What is believed of the arms' mean rewards, [K] each, when so many rows were asked for."""
+    """What is believed of the arms' mean rewards, [K] each, when so many rows were asked for.
+
+    NaN for an arm that has had no reward yet.
+    """
 
     row: int
     mean: Array
@@ -67,10 +70,14 @@ class Epochs:
             return
         known = [arms[arm] for arm in self._arms]
 
-        def column(name: str) -> Array:
-            return np.array([(each.get("posterior") or {}).get(name, np.nan) for each in known])
-
         rewards = np.array([float(each.get("rewards") or 0) for each in known])
+
+        def column(name: str) -> Array:
+            told = [float((each.get("posterior") or {}).get(name, np.nan)) for each in known]
+            # Before its first reward there is nothing to believe.
+            found: Array = np.where(rewards > 0, told, np.nan)
+            return found
+
         self.beliefs.append(Belief(row, column("mean"), column("sd"), rewards))
 
     @property

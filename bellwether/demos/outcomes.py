@@ -6,7 +6,6 @@ import enum
 import typing
 
 import numpy as np
-import numpy.typing as npt
 
 from bellwether import demos
 from models import closes, dataset, sources
@@ -14,8 +13,8 @@ from runtimes.bandit import utility
 
 Array = dataset.Array
 
-MADE_UP_MEANS = (0.02, 0.035)
-"""The smallest and the largest mean of a made-up reward."""
+MADE_UP_MEANS = ((0.035, 0.02), (0.02, 0.04))
+"""Means of a made-up reward: of the first and of the last arm, before and after half-way."""
 
 MADE_UP_SD = 0.02
 
@@ -132,12 +131,13 @@ class Realised:
 
 
 class MadeUp:
-    """Normal rewards around a mean of each arm; half-way the means change places."""
+    """Normal rewards around a mean of each arm; half-way the best arm becomes the worst."""
 
     def __init__(self, arms: collections.abc.Sequence[str], rows: int, seed: int) -> None:
         self._random = np.random.default_rng(seed)
-        first = np.linspace(MADE_UP_MEANS[1], MADE_UP_MEANS[0], len(arms))
-        self.means: npt.NDArray[np.float64] = np.stack([first, first[::-1]])
+        self.means: Array = np.stack(
+            [np.linspace(first, last, len(arms)) for first, last in MADE_UP_MEANS]
+        )
         """[2, K]: before and after."""
         self.change = rows // 2
         """The row from which on the second means hold."""
