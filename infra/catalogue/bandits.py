@@ -8,7 +8,7 @@ FINANCIAL_MAB = declaration.BanditPolicy(
     spec=declaration.BanditPolicySpec(
         experiment=experiments.FINANCIAL_MAB.metadata.name,
         algorithm=declaration.Thompson(power=3),
-        forgetting=declaration.ChangePoints(joint_hazard=0.01, arm_hazard=0.002),
+        forgetting=declaration.ChangePoints(joint_hazard=0.01, arm_hazard=0.008),
         reward_metric="business_value",
         reward_kind="continuous",
         exploration_rate=0.1,

@@ -3,11 +3,20 @@
 A new one is a module with `NAME`, `ABOUT` and `run(Context) -> Result`, and a line below.
 """
 
-from loadtests.benchmarks import bandit_history, features, ope, pipeline, route, up, weights
+from loadtests.benchmarks import (
+    bandit,
+    bandit_history,
+    features,
+    ope,
+    pipeline,
+    route,
+    up,
+    weights,
+)
 from loadtests.benchmarks.benchmark import Benchmark
 
 BENCHMARKS = {
     module.NAME: Benchmark(module.NAME, module.ABOUT, module.run)
-    for module in (route, weights, pipeline, features, bandit_history, ope, up)
+    for module in (route, weights, pipeline, features, bandit, bandit_history, ope, up)
 }
 """Every benchmark, in the order in which they run."""

@@ -80,12 +80,11 @@ def limit(
     """
     low = np.broadcast_to(np.where(free, floor, 0.0), wanted.shape)
     high = np.broadcast_to(np.where(free, 1.0, 0.0), wanted.shape)
-    target = _within(wanted, low, high)
+    target = _within(wanted, low, high, low)
     if before is None or max_step >= 1:
         return target, target
-    return target, _within(
-        target, np.clip(before - max_step, low, high), np.clip(before + max_step, low, high)
-    )
+    least, most = np.clip(before - max_step, low, high), np.clip(before + max_step, low, high)
+    return target, _within(target, least, most, low)
 
 
 def rounded(shares: Floats) -> NDArray[np.int64]:
@@ -120,16 +119,18 @@ def _check(
         raise AllocationError(f"a weight is never negative: {dict(previous)}")
 
 
-def _within(wanted: Floats, low: Floats, high: Floats) -> Floats:
+def _within(wanted: Floats, low: Floats, high: Floats, floor: Floats) -> Floats:
     """Find the shares (1 in all) between bounds that keep the proportions of what is wanted.
 
     Where bounds cannot add up to 1, upper ones of arms that may have traffic give way evenly,
-    and lower ones in proportion.
+    and lower ones in proportion to what they are above the floor.
     """
     room = (high > 0).astype(np.float64)
     missing = np.maximum(1 - high.sum(axis=1, keepdims=True), 0)
     high = high + room * missing / room.sum(axis=1, keepdims=True)
-    low = low / np.maximum(low.sum(axis=1, keepdims=True), 1)
+    above = low - floor
+    left = np.maximum(1 - floor.sum(axis=1, keepdims=True), 0)
+    low = floor + above * np.minimum(1, left / np.maximum(above.sum(axis=1, keepdims=True), 1e-12))
     base = np.maximum(wanted, 1e-12) * room
     # Scaled by a common factor and clipped, the sum grows with the factor: bisection finds 1.
     small = np.zeros((len(wanted), 1))

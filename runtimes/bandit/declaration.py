@@ -124,15 +124,16 @@ class ChangePoints(Part):
     """Bayesian online change point detection (Adams and MacKay 2007), on two levels.
 
     In every epoch all arms change at once with probability `joint_hazard`,
-    and each arm alone with probability `arm_hazard`; what was known before is then void.
+    and one of them alone with probability `arm_hazard`, each with a K-th of it;
+    what was known before is then void.
     What follows is with probability `near` close to the mean of what the arms are believed to be
     (a prior there that is worth `near_strength` rewards), else as the prior says.
     `run_starts` bounds how many epochs are kept as possible starts.
     """
 
     name: Literal["change-points"] = "change-points"
-    joint_hazard: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.005
-    arm_hazard: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.005
+    joint_hazard: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.01
+    arm_hazard: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.008
     near: Share = 0.8
     near_strength: Positive = 50.0
     run_starts: Annotated[int, pydantic.Strict(), pydantic.Field(ge=3, le=200)] = 20

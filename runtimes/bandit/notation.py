@@ -108,8 +108,17 @@ def parse_as(kind: type[Kind], manifest: Mapping[str, Any]) -> Kind:
     try:
         return kind.model_validate(manifest, by_name=False, by_alias=True)
     except pydantic.ValidationError as error:
-        problems = tuple(_problem(kind, line) for line in error.errors(include_url=False))
+        lines = error.errors(include_url=False)
+        problems = tuple(_problem(kind, line) for line in lines if not _follows(line, lines))
         raise ManifestError(tuple(dict.fromkeys(problems))) from error
+
+
+def _follows(line: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a list is called too short only because its items are wrong, which is said as well."""
+    at = line["loc"]
+    return line["type"] == "too_short" and any(
+        len(other["loc"]) > len(at) and other["loc"][: len(at)] == at for other in lines
+    )
 
 
 def _problem(kind: type[pydantic.BaseModel], line: Mapping[str, Any]) -> Problem:

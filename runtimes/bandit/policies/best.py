@@ -22,8 +22,8 @@ _BACKBONE = 25
 
 _REACH = 5.0
 
-_CELLS = 4_000_000
-"""Of the largest array: lanes are taken in pieces, so that memory stays small."""
+_CELLS = 150_000
+"""Of the largest array: lanes are taken in pieces that fit into the processor's cache."""
 
 
 def probabilities(mixture: beliefs.Mixture) -> Floats:

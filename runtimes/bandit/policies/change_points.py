@@ -75,8 +75,9 @@ class ChangePoints(beliefs.Belief):
         state["sums"][:, lanes, :, place] = 0
         state["worlds"] *= 1 - rule.joint_hazard
         state["worlds"][lanes, place] = 1.0 if first else rule.joint_hazard
-        state["runs"] *= 1 - rule.arm_hazard
-        alone = np.where(state["worlds"] > 0, rule.arm_hazard, 0.0)
+        hazard = rule.arm_hazard / state["runs"].shape[2]
+        state["runs"] *= 1 - hazard
+        alone = np.where(state["worlds"] > 0, hazard, 0.0)
         state["runs"][lanes, :, :, place, :] = alone[:, :, None, None] * self._shares
         state["runs"][lanes, place] = 0
         state["runs"][lanes, place, :, place] = self._shares
