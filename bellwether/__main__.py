@@ -14,7 +14,7 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import environment, setup, steps
+from bellwether import bandit_commands, environment, setup, steps
 from infra import paths, settings
 from infra.local import toolchain
 
@@ -369,6 +369,7 @@ def simulate_bandit_command(
 
 features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
+app.add_typer(bandit_commands.app, name="bandit")
 
 
 @features_app.command("training-set")
@@ -524,6 +525,7 @@ def _child(command: list[str]) -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
+        bandit,
         explain,
         features,
         load,
@@ -541,6 +543,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict.PredictionError,
         features.FeatureStoreError,
         explain.ExplanationError,
+        bandit.BanditError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

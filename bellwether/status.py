@@ -11,9 +11,16 @@ import rich.box
 import rich.table
 
 from bellwether import environment
-from infra import settings
+from infra import seldon, settings
 from infra.local import supervision
 from infra.local.provider import process
+from runtimes.bandit import declaration
+
+_LISTED = (
+    *((seldon.API_VERSION, plural) for plural in ("servers", "models", "pipelines", "experiments")),
+    (declaration.API_VERSION, declaration.PLURAL),
+)
+"""Which objects are shown, in which order."""
 
 _COLOURS = {"serving": "green", "starting": "yellow", "down": "red"}
 _SHOWN_PORT = {
@@ -144,12 +151,13 @@ def _described(
 
 def _objects(stack: environment.Stack, ports: settings.Ports) -> list[Object]:
     namespace = stack.settings().namespace
-    root = f"http://127.0.0.1:{ports.mesh}/apis/mlops.seldon.io/v1alpha1/namespaces/{namespace}"
+    apis = f"http://127.0.0.1:{ports.mesh}/apis"
     found = []
     try:
         with httpx.Client(timeout=5) as client:
-            for plural in ("servers", "models", "pipelines", "experiments"):
-                listed = client.get(f"{root}/{plural}").raise_for_status().json()
+            for api_version, plural in _LISTED:
+                address = f"{apis}/{api_version}/namespaces/{namespace}/{plural}"
+                listed = client.get(address).raise_for_status().json()
                 found += [_object(item) for item in listed["items"]]
     except httpx.HTTPError:
         return []  # the mesh's own line says that it is down
@@ -165,6 +173,9 @@ def _object(item: dict[str, typing.Any]) -> Object:
         detail = (ready or {}).get("message") or "not looked at yet"
     elif item["kind"] == "Experiment":
         detail = ", ".join(f"{c['name']} {c['weight']}" for c in item["spec"]["candidates"])
+    elif item["kind"] == "BanditPolicy":
+        shown = item["status"]
+        detail = f"{shown.get('mode')}, epoch {shown.get('epoch')}: {(ready or {}).get('message')}"
     elif item["kind"] == "Pipeline":
         detail = f"{len(item['spec']['steps'])} steps"
     elif item["kind"] == "Model":

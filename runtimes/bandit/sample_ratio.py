@@ -19,6 +19,9 @@ FEWEST_EXPECTED = 5.0
 STRAY_SHARE = 0.01
 """Decisions of arms without weight that requests on their way at the change explain."""
 
+_STEPS = 20
+"""In which a share that is carried over is looked for."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SampleRatio:
@@ -42,23 +45,48 @@ def check(
     observed: Mapping[str, int],
     weights: Mapping[str, float],
     *,
+    before: Mapping[str, float] | None = None,
+    carried: float = 0.0,
     significance: float = SIGNIFICANCE,
 ) -> SampleRatio:
     """Check the decisions by arm of an epoch against its weights, relative to their sum.
 
+    Up to a share `carried` of them may still have been made by the weights `before`: requests that
+    were on their way when the weights changed. The share that fits best is taken.
+
     Raises ValueError for counts or weights that are negative, and for weights that are all 0.
     """
-    total = sum(weights.values())
-    if any(value < 0 or not math.isfinite(value) for value in weights.values()) or not total > 0:
-        raise ValueError(
-            f"weights: expected numbers from 0, not all of them 0, got {dict(weights)}"
-        )
     if any(count < 0 for count in observed.values()):
         raise ValueError(f"observed: expected counts, got {dict(observed)}")
-    stray = {arm: count for arm, count in observed.items() if count and not weights.get(arm)}
-    counted = {arm: observed.get(arm, 0) for arm, weight in weights.items() if weight}
+    shares = _shares("weights", weights)
+    found = _checked(observed, shares, significance)
+    if before is None or carried <= 0 or not found.alert:
+        return found
+    old = _shares("before", before)
+    arms = dict.fromkeys((*shares, *old))
+    for step in range(1, _STEPS + 1):
+        part = min(carried, 1.0) * step / _STEPS
+        mixed = {arm: (1 - part) * shares.get(arm, 0.0) + part * old.get(arm, 0.0) for arm in arms}
+        other = _checked(observed, mixed, significance)
+        if (other.alert, -other.p_value) < (found.alert, -found.p_value):
+            found = other
+    return found
+
+
+def _shares(name: str, weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    if any(value < 0 or not math.isfinite(value) for value in weights.values()) or not total > 0:
+        raise ValueError(f"{name}: expected numbers from 0, not all of them 0, got {dict(weights)}")
+    return {arm: weight / total for arm, weight in weights.items()}
+
+
+def _checked(
+    observed: Mapping[str, int], shares: Mapping[str, float], significance: float
+) -> SampleRatio:
+    stray = {arm: count for arm, count in observed.items() if count and not shares.get(arm)}
+    counted = {arm: observed.get(arm, 0) for arm, share in shares.items() if share}
     decisions = sum(counted.values())
-    expected = {arm: decisions * weights[arm] / total for arm in counted}
+    expected = {arm: decisions * shares[arm] for arm in counted}
     statistic, degrees = _statistic(counted, expected)
     p_value = survival(statistic, degrees)
     strays = sum(stray.values())

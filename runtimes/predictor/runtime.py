@@ -27,6 +27,7 @@ from . import artifact, client_errors, decisions, metrics, validation
 
 _LOG = logging.getLogger("mlserver.bellwether.predictor")
 _WARM_UPS = 5
+_History = NDArray[np.floating[Any]]
 _CONTENT_ADDRESS = re.compile("sha256-[0-9a-f]{64}")
 
 _UNITS = {
@@ -140,20 +141,21 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
     async def exchange(
         self, asked: step.Asked, tensors: Iterable[step.Given | types.RequestInput]
     ) -> list[step.Made]:
-        """See `step.InProcess`."""
+        """See `step.InProcess`. A step of a pipeline is no arm: nothing is decided."""
         del asked
         made, _ = await self._answer(tuple(tensors), ())
         return made
 
     async def _answer(
         self, tensors: Sequence[validation.Tensor], wanted: Sequence[str]
-    ) -> tuple[list[step.Made], NDArray[np.floating[Any]]]:
+    ) -> tuple[list[step.Made], _History]:
         began = time.perf_counter()
         try:
             if _rows(tensors) > self._limits.thread_rows:
-                names, forecast, history = await asyncio.to_thread(self._forecast, tensors, wanted)
+                answered = await asyncio.to_thread(self._forecast, tensors, wanted)
             else:
-                names, forecast, history = self._forecast(tensors, wanted)
+                answered = self._forecast(tensors, wanted)
+            names, forecast, history = answered
         except validation.InvalidRequest as error:
             self._meter.invalid(error.reason)
             raise errors.InferenceError(f"model {self._served.model!r}: {error}") from error
@@ -184,7 +186,7 @@ class Predictor(step.InProcess, MLModel):  # type: ignore[misc]  # MLServer carr
 
     def _forecast(
         self, tensors: Sequence[validation.Tensor], wanted: Sequence[str]
-    ) -> tuple[tuple[str, ...], artifact.Forecast, NDArray[np.floating[Any]]]:
+    ) -> tuple[tuple[str, ...], artifact.Forecast, _History]:
         names = validation.outputs(wanted)
         features, history = validation.inputs(
             tensors, self._signature, max_rows=self._limits.max_rows

@@ -1,5 +1,6 @@
 """The policy behind the controller: begun, fed, carried over to other arms, described."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,15 @@ def _moved(policy: policies.Policy, fresh: policies.Policy) -> dict[str, Any]:
             moved[there] = np.moveaxis(old, axis, 0)[here]
         state[name] = new.tolist()
     return state
+
+
+def digest(policy: policies.Policy) -> str:
+    """Give a digest of all that was learnt, to the bit."""
+    found = hashlib.sha256(policy.spec.algorithm.name.encode())
+    for name, array in sorted(policy.arrays().items()):
+        found.update(f"{name}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return found.hexdigest()
 
 
 def posterior(policy: policies.Policy) -> dict[str, dict[str, float]]:

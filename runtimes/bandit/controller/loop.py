@@ -17,6 +17,7 @@ from .checkpoint import Store
 from .cluster import Cluster, Experiment, NotFoundError, RefusedError
 from .epochs import Leader
 from .guarding import Guard
+from .ownership import Ownership
 from .parts import AwayError, FencedError, UnusableError
 from .settings import Settings
 from .status import Standing, Status
@@ -100,9 +101,8 @@ class Loop(threading.Thread):
                 self.away = False
                 self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
                 return
-            leader = Leader(
-                self._settings, self.policy, self._cluster, store, guard, self._status, spec
-            )
+            own = Ownership(self._cluster, self.policy, self._status, spec)
+            leader = Leader(self._settings, self.policy, own, store, guard, self._status)
             leader.begin()
             metrics.LEADING.labels(self.policy).set(1)
             self.away = False

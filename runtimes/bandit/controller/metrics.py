@@ -1,6 +1,10 @@
 """What the controller counts and times, for Prometheus."""
 
+from collections.abc import Collection, Mapping
+
 import prometheus_client
+
+from .state import State
 
 DECISIONS = prometheus_client.Gauge(
     "bellwether_bandit_decisions",
@@ -44,6 +48,16 @@ PROBLEM = prometheus_client.Gauge(
 FOREIGN = prometheus_client.Counter(
     "bellwether_bandit_foreign_changes", "Weights that somebody else wrote.", ("policy",)
 )
+SAMPLE_RATIO = prometheus_client.Gauge(
+    "bellwether_bandit_sample_ratio_p",
+    "Probability of the last epoch's split of decisions, or a less likely one, by its weights.",
+    ("policy",),
+)
+SAMPLE_RATIO_ALERTS = prometheus_client.Counter(
+    "bellwether_bandit_sample_ratio_alerts",
+    "Epochs whose decisions were not split as their weights say.",
+    ("policy",),
+)
 WRITES = prometheus_client.Counter(
     "bellwether_bandit_weight_writes",
     "PATCHes of weights by outcome: applied, conflict, failed.",
@@ -54,7 +68,7 @@ DIFFERENT = prometheus_client.Counter(
     "Epochs whose state, computed again, was not the one in the log.",
     ("policy",),
 )
-_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 5.0)
+_SECONDS = (*(step / 200 for step in range(1, 21)), 0.15, 0.2, 0.3, 0.5, 1.0, 5.0)
 TO_PATCH = prometheus_client.Histogram(
     "bellwether_bandit_patch_sent_seconds",
     "Time from an epoch's end until its PATCH is sent.",
@@ -67,3 +81,22 @@ TO_APPLIED = prometheus_client.Histogram(
     ("policy",),
     buckets=_SECONDS,
 )
+
+
+def show(
+    policy: str, state: State, weights: Mapping[str, int], vetoed: Collection[str], ended: float
+) -> None:
+    """Set the gauges of a policy after an epoch that ended at a unix time."""
+    for outcome, count in state.join.decision_counts.items():
+        DECISIONS.labels(policy, outcome).set(count)
+    for outcome, count in state.join.reward_counts.items():
+        REWARDS.labels(policy, outcome).set(count)
+    total = sum(weights.values()) or 1
+    for place, arm in enumerate(state.arms):
+        WEIGHT.labels(policy, arm).set(weights.get(arm, 0) / total)
+        ARM_REWARDS.labels(policy, arm).set(int(state.rewards_by_arm[place]))
+        VETOED.labels(policy, arm).set(arm in vetoed)
+    EPOCH.labels(policy).set(state.epoch)
+    EPOCH_TIME.labels(policy).set(ended)
+    OPEN.labels(policy).set(len(state.join.open))
+    WAITING.labels(policy).set(state.join.unanswered())

@@ -126,7 +126,7 @@ class State:
             {
                 "epoch": self.epoch,
                 "arms": self.arms,
-                "policy": self.policy.snapshot(),
+                "policy": learning.digest(self.policy),
                 "positions": self.positions,
                 "watermark": self.join.watermark,
                 "horizon": self.join.open.horizon,

@@ -78,6 +78,15 @@ class Reader:
             raise AwayError("kafka", f"{self._address} does not answer ({error})") from error
         return int(low), int(high)
 
+    def since(self, topic: str, time_ms: int) -> int:
+        """Say which offset a topic's first record of that time or later has."""
+        asked = confluent_kafka.TopicPartition(topic, 0, time_ms)
+        try:
+            (found,) = self._consumer.offsets_for_times([asked], timeout=_PATIENCE)
+        except confluent_kafka.KafkaException as error:
+            raise AwayError("kafka", f"{self._address} does not answer ({error})") from error
+        return int(found.offset) if found.offset >= 0 else self.bounds(topic)[1]
+
     def assign(self, offsets: dict[str, int]) -> None:
         """Read these topics from these offsets on."""
         self._consumer.assign(

@@ -11,19 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runtimes.bandit.controller.messages import Message
 from runtimes.contract import bandits
 
 from .splits import Splits
 
 Array = NDArray[np.float64]
-
-
-class Message(NamedTuple):
-    """A record of a topic; `time` is Kafka's timestamp in milliseconds."""
-
-    offset: int
-    time: int
-    value: bytes | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

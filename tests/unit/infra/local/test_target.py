@@ -8,8 +8,9 @@ import pulumi
 import pytest
 
 from infra import settings
-from infra.catalogue import experiments, models, pipelines, topics
+from infra.catalogue import bandits, experiments, models, pipelines, topics
 from infra.local import manifests, target, toolchain
+from runtimes.bandit.controller import settings as controller_settings
 from runtimes.guard import watcher_settings
 
 
@@ -122,7 +123,31 @@ def test_the_catalogue_is_declared_whole(engine):
     assert {n for n, m in objects.items() if m["kind"] == "Experiment"} == {
         e.metadata.name for e in experiments.EXPERIMENTS
     }
+    assert {n for n, m in objects.items() if m["kind"] == "BanditPolicy"} == {
+        p.metadata.name for p in bandits.POLICIES
+    }
     assert {m["metadata"]["namespace"] for m in objects.values()} == {"bellwether"}
+
+
+def test_weights_that_a_policy_moves_are_left_to_it(engine):
+    objects = engine.of("SeldonObject")
+    kept = {name for name, each in objects.items() if each.get("keep_weights")}
+    assert kept == {policy.spec.experiment for policy in bandits.POLICIES}
+    order = list(objects)
+    for policy in bandits.POLICIES:
+        assert order.index(policy.spec.experiment) < order.index(policy.metadata.name)
+
+
+def test_the_bandits_controller_is_given_what_its_settings_take(tmp_path):
+    engine = declared(tmp_path, ports={"valkey": 7777, "bandit": 7778, "gateway_admin": 7779})
+    content = engine.of("File")["bandit/bandit.json"]["content"]
+    given = controller_settings.Settings.model_validate_json(content)
+    assert (given.valkey, given.port) == ("127.0.0.1:7777", 7778)
+    assert given.envoy == "http://127.0.0.1:7779"
+    assert engine.of("Process")["bandit"]["readiness"] == {"url": "http://127.0.0.1:7778/ready"}
+    stamps = {name: each["configuration"] for name, each in engine.of("Topic").items()}
+    for topic in ("decisions", "rewards"):
+        assert stamps[topic]["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_a_model_points_to_its_content_addressed_artifact(engine):

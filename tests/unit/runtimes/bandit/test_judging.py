@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from runtimes.bandit import declaration
+from runtimes.bandit.controller.messages import Message
 from runtimes.bandit.judging import joined, replaying, splits, verdict
 from runtimes.contract import bandits
 
@@ -35,7 +36,7 @@ def allocation(epoch: int, weights: Sequence[int], previous: Sequence[int], **mo
     )
 
 
-def decision(number: int, time: int, arm: str, **more: Any) -> joined.Message:
+def decision(number: int, time: int, arm: str, **more: Any) -> Message:
     record = bandits.Decision(
         **{
             "id": f"d{number}",
@@ -47,14 +48,14 @@ def decision(number: int, time: int, arm: str, **more: Any) -> joined.Message:
             **more,
         }
     )
-    return joined.Message(number, time, record.encode())
+    return Message(number, time, record.encode())
 
 
-def reward(number: int, time: int, value: float, metric: str = "m") -> joined.Message:
+def reward(number: int, time: int, value: float, metric: str = "m") -> Message:
     record = bandits.Reward(
         prediction_id=f"d{number}", metric=metric, value=value, time=time / 1000
     )
-    return joined.Message(number, time, record.encode())
+    return Message(number, time, record.encode())
 
 
 def spec(**more: Any) -> declaration.BanditPolicySpec:
@@ -71,7 +72,7 @@ def spec(**more: Any) -> declaration.BanditPolicySpec:
 
 def traffic(
     split: Sequence[int], count: int, seed: int, means: np.ndarray = MEANS
-) -> tuple[list[joined.Message], list[joined.Message]]:
+) -> tuple[list[Message], list[Message]]:
     """A fixed split, 100 decisions a minute, each rewarded 10 s later."""
     generator = np.random.default_rng(seed)
     arms = generator.choice(3, size=count, p=np.array(split) / sum(split))
@@ -83,7 +84,7 @@ def traffic(
 
 
 def together(
-    decisions: list[joined.Message], rewards: list[joined.Message], known: splits.Splits
+    decisions: list[Message], rewards: list[Message], known: splits.Splits
 ) -> joined.Joined:
     return joined.join(decisions, rewards, known, experiment="e", metric="m", limit_ms=60 * MINUTE)
 
@@ -139,13 +140,13 @@ def test_other_experiments_are_not_looked_at_and_none_is_said() -> None:
 def test_the_first_decision_and_the_first_reward_in_time_count() -> None:
     decisions = [
         decision(0, 0, "a"),
-        joined.Message(1, 1, decision(0, 0, "b").value),  # the same id again
+        Message(1, 1, decision(0, 0, "b").value),  # the same id again
         decision(2, 2000, "b"),
         decision(3, 3000, "c"),
         decision(4, 4000, "unknown"),
         decision(5, 5000, "a", experiment="other"),
         decision(6, 6000, "a"),
-        joined.Message(7, 7000, b"nonsense"),
+        Message(7, 7000, b"nonsense"),
     ]
     rewards = [
         reward(0, 500, 1.0),
@@ -154,7 +155,7 @@ def test_the_first_decision_and_the_first_reward_in_time_count() -> None:
         reward(2, 800, 0.0),  # before its decision: it counts all the same
         reward(3, 3000 + 61 * MINUTE, 1.0),  # late
         reward(99, 0, 1.0),  # of no decision
-        joined.Message(8, 8000, None),
+        Message(8, 8000, None),
     ]
     found = together(decisions, rewards, fixed([50, 25, 25]))
     assert found.arms.tolist() == [0, 1]

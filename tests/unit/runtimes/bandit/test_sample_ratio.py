@@ -67,6 +67,21 @@ def test_an_arm_without_weight_may_finish_what_was_on_its_way_and_no_more() -> N
     assert sample_ratio.check({"a": 500, "b": 500, "unknown": 40}, weights).stray == {"unknown": 40}
 
 
+def test_what_was_on_its_way_when_weights_changed_is_no_mismatch_and_more_of_it_is() -> None:
+    before, weights = {"a": 5, "b": 5}, {"a": 95, "b": 5}
+    observed = {"a": 9500 - 180, "b": 500 + 180}  # 4 % by the weights before
+    assert sample_ratio.check(observed, weights).alert
+    found = sample_ratio.check(observed, weights, before=before, carried=0.05)
+    assert not found.alert
+    assert found.p_value > 0.01
+    assert sample_ratio.check(observed, weights, before=before, carried=0.01).alert
+    assert sample_ratio.check({"a": 9000, "b": 1000}, weights, before=before, carried=0.05).alert
+    gone = {"a": 990, "vetoed": 30}
+    assert not sample_ratio.check(
+        gone, {"a": 1, "vetoed": 0}, before={"a": 1, "vetoed": 1}, carried=0.1
+    ).alert
+
+
 @pytest.mark.parametrize("weights", [{}, {"a": 0}, {"a": -1, "b": 2}, {"a": float("nan")}])
 def test_weights_that_split_nothing_are_refused(weights) -> None:
     with pytest.raises(ValueError, match="weights: expected numbers from 0"):

@@ -133,6 +133,9 @@ def test_a_mirror_is_told_which_model_it_is() -> None:
     assert mirror["runtime_fraction"]["default_value"]["numerator"] == 25
     header = mirror["request_headers_mutations"][0]["append"]["header"]
     assert header == {"key": "seldon-internal-model", "value": "a_1"}
+    assert {"remove": "seldon-model"} in mirror["request_headers_mutations"], (
+        "a copy does not pass for a request that the experiment has split"
+    )
 
 
 def test_a_single_share_needs_no_weight_and_sticks_to_nothing() -> None:
@@ -222,5 +225,5 @@ def test_an_experiment_over_pipelines_sticks_and_mirrors_as_one_over_models_does
     ]
     (mirror,) = rest["request_mirror_policies"]
     assert mirror["cluster"] == "q_pipeline_http"
-    (named,) = mirror["request_headers_mutations"]
+    named, _ = mirror["request_headers_mutations"]
     assert named["append"]["header"] == {"key": "seldon-internal-model", "value": "q.pipeline"}

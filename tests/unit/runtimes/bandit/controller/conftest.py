@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.runtimes.bandit.controller import bandit_parts
+from loadtests import bandit_parts
 
 
 @pytest.fixture(scope="package")

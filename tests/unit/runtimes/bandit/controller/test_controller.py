@@ -1,5 +1,6 @@
 """The controller with real Kafka, Valkey and mesh."""
 
+import itertools
 import json
 import random
 
@@ -7,9 +8,9 @@ import httpx
 import pytest
 import redis
 
+from loadtests import bandit_parts
+from loadtests.bandit_parts import ARMS, until
 from runtimes.contract import bandits
-from tests.unit.runtimes.bandit.controller import bandit_parts
-from tests.unit.runtimes.bandit.controller.bandit_parts import ARMS, until
 
 EVEN = dict.fromkeys(ARMS, 1)
 
@@ -44,7 +45,7 @@ def test_weights_move_to_what_earns_and_each_epoch_is_logged_and_told(parts):
     assert [each.epoch for each in log] == list(range(len(log)))
     assert log[0].details["begins"]
     assert log[0].weights == {"one": 40, "two": 30, "three": 20, "four": 10}
-    for before, after in zip(log, log[1:], strict=False):
+    for before, after in itertools.pairwise(log):
         assert after.previous == before.weights
         assert after.offsets.decisions[0] == before.offsets.decisions[1]
         assert after.offsets.rewards[0] == before.offsets.rewards[1]
@@ -259,6 +260,7 @@ def test_with_a_part_away_weights_stay_and_nothing_is_lost(parts, part):
     log = parts.controller.log
     until(lambda: True if f"{part.capitalize()}Away" in log.read_text() else None, "it is logged")
     away.start()
+    until(getattr(parts, f"{part}_answers"), f"{part} answers")
     parts.epoch_of(rewards_learnt=400)
     parts.standing("Active")
 

@@ -1,4 +1,7 @@
-"""Real parts for the controller's tests: Kafka, Valkey, the mesh, the controller, on free ports."""
+"""A small environment of one's own for the bandit's controller: Kafka, Valkey, the mesh, on free ports.
+
+What measures the controller kills parts and fills topics; the environment that serves is left alone.
+"""
 
 import contextlib
 import json
@@ -15,23 +18,28 @@ from typing import Any, TypeVar
 import confluent_kafka
 import confluent_kafka.admin
 import httpx
-import pytest
 import redis
+from confluent_kafka.cimpl import NewTopic
 
 from infra import settings
 from infra.local import kafka, toolchain
 from runtimes.bandit.controller.cluster import EXPERIMENTS, POLICIES
 from runtimes.contract import bandits
 
-ROOT = pathlib.Path(__file__).parents[5]
+ROOT = pathlib.Path(__file__).parents[1]
 NAMESPACE = "desk"
 ARMS = ("one", "two", "three", "four")
 TOPICS = (bandits.DECISIONS, bandits.REWARDS, bandits.ALLOCATIONS)
 PATIENCE = 60.0
 
+_EOF = confluent_kafka.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's name
 _MERGE = {"content-type": "application/merge-patch+json"}
 
 Found = TypeVar("Found")
+
+
+class PartsError(RuntimeError):
+    """A part does not do what it should."""
 
 
 def until(ask: Callable[[], Found | None], what: str, patience: float = PATIENCE) -> Found:
@@ -42,10 +50,11 @@ def until(ask: Callable[[], Found | None], what: str, patience: float = PATIENCE
         if found is not None:
             return found
         time.sleep(0.01)  # between two probes
-    return pytest.fail(f"not within {patience:g} s: {what}")
+    raise PartsError(f"not within {patience:g} s: {what}")
 
 
 def free_ports(count: int) -> list[int]:
+    """Give ports that nobody listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [held.getsockname()[1] for held in sockets]
     for held in sockets:
@@ -61,6 +70,7 @@ class Part:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start it."""
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 self.command,
@@ -72,13 +82,17 @@ class Part:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
+        """Its process id."""
+        if self._process is None:
+            raise PartsError(f"{self.log.stem} does not run")
         return self._process.pid
 
     def alive(self) -> bool:
+        """Say whether it runs."""
         return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
+        """Kill it, as a fault would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(20)
@@ -148,6 +162,7 @@ class Parts:
         self.controller = self.another_controller(self.port, "first")
 
     def another_controller(self, port: int, holder: str, **given: Any) -> Part:
+        """Make a controller beside the first one."""
         told = {
             "kafka": self.kafka,
             "valkey": f"127.0.0.1:{self.valkey_port}",
@@ -173,16 +188,21 @@ class Parts:
         until(self.mesh_answers, "the mesh answers")
 
     def close(self) -> None:
+        """Kill everything."""
         for part in (self.controller, self.mesh, self.valkey, self.broker):
             part.kill()
 
     def has_topics(self) -> bool | None:
-        assert self.broker.alive(), self.broker.log.read_text()[-4000:]
+        """Make the topics; None while Kafka is not there."""
+        if not self.broker.alive():
+            raise PartsError(self.broker.log.read_text()[-4000:])
         admin = confluent_kafka.admin.AdminClient(
-            {"bootstrap.servers": self.kafka, "log_level": 0, "error_cb": lambda _: None}
+            dict[str, Any](
+                {"bootstrap.servers": self.kafka, "log_level": 0, "error_cb": lambda _: None}
+            )
         )
         wanted = [
-            confluent_kafka.admin.NewTopic(
+            NewTopic(
                 name,
                 num_partitions=1,
                 replication_factor=1,
@@ -199,6 +219,7 @@ class Parts:
         return True
 
     def valkey_answers(self) -> bool | None:
+        """Say that Valkey answers, or None."""
         try:
             with redis.Redis(port=self.valkey_port) as client:
                 return bool(client.ping())
@@ -206,12 +227,14 @@ class Parts:
             return None
 
     def mesh_answers(self) -> bool | None:
+        """Say that the mesh answers, or None."""
         try:
             return httpx.get(f"{self.api}/healthz").is_success or None
         except httpx.TransportError:
             return None
 
     def traffic(self) -> "Traffic":
+        """Give who writes this experiment's decisions and rewards."""
         return Traffic(self.kafka, self.experiment)
 
     def epoch_of(self, **wanted: int) -> dict[str, Any]:
@@ -230,47 +253,53 @@ class Parts:
     # What a person would do at the API server.
 
     def experiment_url(self) -> str:
+        """The experiment's address."""
         return f"{self.api}{EXPERIMENTS.format(namespace=NAMESPACE)}/{self.experiment}"
 
     def policy_url(self) -> str:
+        """The policy's address."""
         return f"{self.api}{POLICIES.format(namespace=NAMESPACE)}/{self.policy}"
 
     def declare_experiment(self, **weights: int) -> None:
+        """Apply the experiment."""
         body = {
             "apiVersion": "mlops.seldon.io/v1alpha1",
             "kind": "Experiment",
             "metadata": {"name": self.experiment},
             "spec": {"candidates": [{"name": k, "weight": v} for k, v in weights.items()]},
         }
-        httpx.put(self.experiment_url(), json=body).raise_for_status()
+        _check(httpx.put(self.experiment_url(), json=body))
 
     def declare_policy(self, **spec: Any) -> None:
+        """Apply the policy; `spec` as in a manifest."""
         body = {
             "apiVersion": "bandits.bellwether.dev/v1alpha1",
             "kind": "BanditPolicy",
             "metadata": {"name": self.policy},
             "spec": {"experiment": self.experiment, "updateFrequency": "1s", **spec},
         }
-        answer = httpx.put(self.policy_url(), json=body)
-        assert answer.is_success, answer.text
+        _check(httpx.put(self.policy_url(), json=body))
 
     def remove_policy(self) -> None:
+        """Delete the policy."""
         httpx.delete(self.policy_url())
 
     def patch_policy(self, **spec: Any) -> None:
-        answer = httpx.patch(self.policy_url(), json={"spec": spec}, headers=_MERGE)
-        assert answer.is_success, answer.text
+        """Change the policy's spec."""
+        _check(httpx.patch(self.policy_url(), json={"spec": spec}, headers=_MERGE))
 
     def set_weights(self, **weights: int) -> None:
+        """Write weights as somebody else would."""
         spec = {"candidates": [{"name": k, "weight": v} for k, v in weights.items()]}
-        answer = httpx.patch(self.experiment_url(), json={"spec": spec}, headers=_MERGE)
-        assert answer.is_success, answer.text
+        _check(httpx.patch(self.experiment_url(), json={"spec": spec}, headers=_MERGE))
 
     def weights(self) -> dict[str, int]:
+        """Read the weights."""
         spec = httpx.get(self.experiment_url()).json()["spec"]
         return {each["name"]: each["weight"] for each in spec["candidates"]}
 
     def status(self) -> dict[str, Any]:
+        """Read the policy's status."""
         found: dict[str, Any] = httpx.get(self.policy_url()).json().get("status") or {}
         return found
 
@@ -292,13 +321,14 @@ class Parts:
              "enable.partition.eof": True, "log_level": 0}
         )  # fmt: skip
         consumer.assign([confluent_kafka.TopicPartition(bandits.ALLOCATIONS, 0, 0)])
-        found = []
+        found: list[bandits.Allocation] = []
         try:
             while True:
                 message = consumer.poll(20)
-                assert message is not None, "the log is not read"
-                if message.error() is not None:
-                    assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF
+                error = None if message is None else message.error()
+                if message is None or (error is not None and error.code() != _EOF):
+                    raise PartsError(f"the log is not read: {error}")
+                if error is not None:
                     return found
                 record = bandits.Allocation.decode(message.value())
                 if record.policy == self.policy:
@@ -325,6 +355,7 @@ class Traffic:
         self.acknowledged = {bandits.DECISIONS: 0, bandits.REWARDS: 0}
 
     def decide(self, id_: str, arm: str, experiment: str | None = None) -> None:
+        """Write a decision."""
         record = bandits.Decision(
             id=id_,
             time=0.0,
@@ -336,19 +367,24 @@ class Traffic:
         self._send(bandits.DECISIONS, id_, record.encode())
 
     def reward(self, id_: str, value: float, metric: str = bandits.BUSINESS_VALUE) -> None:
+        """Write a reward."""
         record = bandits.Reward(prediction_id=id_, metric=metric, value=value, time=0.0)
         self._send(bandits.REWARDS, id_, record.encode())
 
     def raw(self, topic: str, value: bytes) -> None:
+        """Write anything."""
         self._send(topic, "raw", value)
 
     def flush(self) -> None:
-        assert self._producer.flush(120) == 0
+        """Wait until Kafka has everything."""
+        if self._producer.flush(120):
+            raise PartsError("Kafka does not take what was sent")
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
         def done(error: Any, message: Any) -> None:
             del message
-            assert error is None, error
+            if error is not None:
+                raise PartsError(str(error))
             self.acknowledged[topic] += 1
 
         while True:
@@ -361,8 +397,14 @@ class Traffic:
         self._producer.poll(0)
 
 
+def _check(answer: httpx.Response) -> None:
+    if not answer.is_success:
+        raise PartsError(answer.text)
+
+
 @contextlib.contextmanager
 def parts(folder: pathlib.Path) -> Iterator[Parts]:
+    """Start a small environment; its controller is started by who uses it."""
     made = Parts(folder)
     try:
         made.start()
