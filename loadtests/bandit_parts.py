@@ -233,6 +233,13 @@ class Parts:
         except httpx.TransportError:
             return None
 
+    def controller_ready(self) -> bool | None:
+        """Say that the controller is ready, or None."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/ready").is_success or None
+        except httpx.TransportError:
+            return None
+
     def traffic(self) -> "Traffic":
         """Give who writes this experiment's decisions and rewards."""
         return Traffic(self.kafka, self.experiment)
@@ -248,7 +255,7 @@ class Parts:
             }
             return status if all(counted.get(k) == v for k, v in wanted.items()) else None
 
-        return until(found, f"counts are {wanted}", 20)
+        return until(found, f"counts are {wanted}")
 
     # What a person would do at the API server.
 

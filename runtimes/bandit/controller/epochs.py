@@ -23,11 +23,13 @@ from .parts import UnusableError
 from .settings import Settings
 from .state import TOPICS, State
 from .status import HISTORY, Standing, Status
-from .topics import Log, Reader
+from .topics import BATCH, Log, Reader
 
 logger = logging.getLogger("bellwether.bandit")
 
 _POLL_SECONDS = 0.05
+_CLOSE_SECONDS = 0.1
+_CLOSE_BATCH = 500
 _PREPARE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _RESTORE_SECONDS = 5.0
@@ -124,7 +126,9 @@ class Leader:
         self._own.apply_again(last, now)
         left = self._end - time.time()
         if left > 0:
-            for topic, batch in self._reader.poll(min(_POLL_SECONDS, left)).items():
+            # Little at once shortly before the end: what was read has to be taken first.
+            most = BATCH if left > _CLOSE_SECONDS else _CLOSE_BATCH
+            for topic, batch in self._reader.poll(min(_POLL_SECONDS, left), most).items():
                 state.take(topic, batch)
             return False
         self._prepared = self._prepared or self._asked()
@@ -210,7 +214,7 @@ class Leader:
         )
 
     def _ahead(self) -> float:
-        return min(_PREPARE_SECONDS, self._own.spec.update_frequency.total_seconds() / 5)
+        return min(_PREPARE_SECONDS, self._own.spec.update_frequency.total_seconds() / 2)
 
     def _schedule(self, now: float) -> None:
         every = self._own.spec.update_frequency.total_seconds()

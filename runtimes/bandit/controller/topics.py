@@ -14,7 +14,8 @@ from .parts import AwayError, FencedError, UnusableError
 
 _PATIENCE = 10.0
 _TRANSACTION_MS = 15_000
-_BATCH = 5000
+BATCH = 5000
+"""Records that are read at once."""
 
 Range = tuple[int, int]
 
@@ -93,10 +94,10 @@ class Reader:
             [confluent_kafka.TopicPartition(name, 0, at) for name, at in offsets.items()]
         )
 
-    def poll(self, seconds: float) -> dict[str, list[Message]]:
-        """Give what came within so many seconds, by topic."""
+    def poll(self, seconds: float, most: int = BATCH) -> dict[str, list[Message]]:
+        """Give what came within so many seconds, at most so much, by topic."""
         found: dict[str, list[Message]] = {}
-        for each in self._consumer.consume(_BATCH, seconds):
+        for each in self._consumer.consume(most, seconds):
             error = each.error()
             if error is None:
                 found.setdefault(str(each.topic()), []).append(_message(each))
@@ -145,7 +146,7 @@ class Reader:
         self.assign({topic: start})
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            for each in self._consumer.consume(_BATCH, 0.2):
+            for each in self._consumer.consume(BATCH, 0.2):
                 error = each.error()
                 if error is None:
                     yield _message(each)

@@ -10,6 +10,7 @@ from loadtests import bandit_parts
 def all_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bandit_parts.Parts]:
     with bandit_parts.parts(tmp_path_factory.mktemp("bandit")) as made:
         made.controller.start()
+        bandit_parts.until(made.controller_ready, "the controller is ready")
         yield made
 
 

@@ -25,7 +25,7 @@ def _reward_all(traffic, prefix, count, best="three", seed=1):
 
 
 def _weights_are(parts, wanted, what):
-    return until(lambda: parts.weights() if wanted(parts.weights()) else None, what, 20)
+    return until(lambda: parts.weights() if wanted(parts.weights()) else None, what)
 
 
 def test_weights_move_to_what_earns_and_each_epoch_is_logged_and_told(parts):
@@ -59,9 +59,7 @@ def test_without_anything_new_no_epoch_is_written(parts):
     _reward_all(parts.traffic(), "n", 100)
     parts.epoch_of(rewards_learnt=100)
     before = until(lambda: len(parts.allocations()) or None, "the log has epochs")
-    resting = until(
-        lambda: True if len(parts.allocations()) == before else None, "no more epochs", 5
-    )
+    resting = until(lambda: True if len(parts.allocations()) == before else None, "no more epochs")
     assert resting
     assert parts.weights() == parts.allocations()[-1].weights
 
@@ -118,7 +116,7 @@ def test_what_is_no_reward_is_counted_and_never_learnt(parts):
         traffic.flush()
         return True if parts.status()["rewards"]["unknown"] == before["unknown"] + 1 else None
 
-    until(late, "the reward without a decision is given up", 20)
+    until(late, "the reward without a decision is given up")
     traffic.reward("b-5", 1.0)
     traffic.flush()
     parts.epoch_of(rewards_learnt=2, rewards_late=before["late"] + 1)
@@ -199,7 +197,6 @@ def test_other_candidates_keep_what_is_known_of_those_that_stay(parts):
             else None
         ),
         "the arms are three and five",
-        20,
     )
     three, five = status["arms"]
     assert (three["rewards"], five["rewards"]) == (100, 0)
@@ -207,7 +204,7 @@ def test_other_candidates_keep_what_is_known_of_those_that_stay(parts):
     traffic.decide("c-five", "five")
     traffic.reward("c-five", 0.5)
     traffic.flush()
-    until(lambda: parts.status()["arms"][1]["rewards"] or None, "five's reward is learnt", 20)
+    until(lambda: parts.status()["arms"][1]["rewards"] or None, "five's reward is learnt")
 
 
 def test_only_one_of_two_controllers_writes(parts, all_parts):
@@ -232,14 +229,14 @@ def test_only_one_of_two_controllers_writes(parts, all_parts):
         _reward_all(parts.traffic(), "t", 200)
         parts.epoch_of(rewards_learnt=200)
         parts.controller.kill()
-        assert until(lambda: leads(port) or None, "the second one leads", 20) == 1.0
+        assert until(lambda: leads(port) or None, "the second one leads") == 1.0
         _reward_all(parts.traffic(), "t2", 200)
         parts.epoch_of(rewards_learnt=400)
         parts.controller.start()
         assert until(lambda: True if leads(parts.port) == 0.0 else None, "the first one waits")
     finally:
         second.stop()
-    until(lambda: leads(parts.port) or None, "the first one leads again", 20)
+    until(lambda: leads(parts.port) or None, "the first one leads again")
     epochs = [each.epoch for each in parts.allocations()]
     assert epochs == list(range(len(epochs)))
 
