@@ -4,12 +4,14 @@ The paths are Kubernetes' own, so the same calls work against the local mesh and
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 from typing import Any
 
 import httpx
 
 from loadtests import endpoints
+from runtimes.bandit import declaration
 
 PATCH_HEADERS = {"content-type": "application/merge-patch+json"}
 """What makes a PATCH a merge: the candidates are replaced, the rest stays."""
@@ -71,6 +73,32 @@ def set_weights(
         path,
         lambda client: client.patch(path, json=weights_patch(weights), headers=PATCH_HEADERS),
     )
+
+
+@contextlib.contextmanager
+def left_alone(where: endpoints.Endpoints, name: str) -> collections.abc.Iterator[tuple[str, ...]]:
+    """Freeze the bandit policies that own an experiment's weights meanwhile; give their names."""
+    path = f"/apis/{declaration.API_VERSION}/namespaces/{where.namespace}/{declaration.PLURAL}"
+    with httpx.Client(base_url=where.mesh, timeout=_TIMEOUT) as client:
+        listed = client.get(path)
+    found = {
+        item["metadata"]["name"]: item["spec"].get("mode")
+        # An API server that does not have the kind has no policy.
+        for item in (listed.json()["items"] if listed.is_success else ())
+        if item["spec"]["experiment"] == name and item["spec"].get("mode") != "frozen"
+    }
+
+    def write(policy: str, mode: str | None) -> None:
+        at, body = f"{path}/{policy}", {"spec": {"mode": mode}}
+        _answered(where, at, lambda client: client.patch(at, json=body, headers=PATCH_HEADERS))
+
+    for policy in found:
+        write(policy, "frozen")
+    try:
+        yield tuple(found)
+    finally:
+        for policy, mode in found.items():
+            write(policy, mode)
 
 
 def experiment_path(where: endpoints.Endpoints, name: str) -> str:

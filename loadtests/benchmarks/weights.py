@@ -59,7 +59,15 @@ class Timing:
 
 
 def run(context: benchmark.Context) -> benchmark.Result:
-    """Flip idle (one caller that watches) and beside 8 callers; see the module's description."""
+    """Flip idle (one caller that watches) and beside 8 callers; see the module's description.
+
+    A bandit policy that owns the weights would write them back: it is frozen meanwhile.
+    """
+    with mesh.left_alone(context.where, context.experiment):
+        return _run(context)
+
+
+def _run(context: benchmark.Context) -> benchmark.Result:
     before = mesh.experiment(context.where, context.experiment)
     if len(before.arms) < 2:  # noqa: PLR2004  (a flip needs two)
         raise endpoints.LoadTestError(

@@ -404,7 +404,7 @@ def test_a_bad_object_is_refused_with_what_and_where(
         ("POST", "/experiments/e", {"content-type": "application/json"}, 405, "PUT"),
         ("DELETE", "/experiments", {}, 405, "GET, POST"),
         ("GET", "/monitors", {}, 404, "models, experiments, pipelines, servers"),
-        ("GET", "/experiments?watch=true", {}, 400, "watch"),
+        ("GET", "/experiments?watch=true&resourceVersion=x", {}, 400, "resourceVersion"),
         ("GET", "/experiments?labelSelector=a%3Db", {}, 400, "labelSelector"),
     ],
 )

@@ -17,6 +17,8 @@ class Decided:
     vetoes: Mapping[str, str]
     shares: Mapping[str, float]
     reasons: tuple[str, ...]
+    moves: bool = True
+    """Whether the weights are the policy's: not before there are rewards enough, nor any veto."""
 
 
 def decide(state: State, previous: Weights, vetoes: Mapping[str, str]) -> Decided:
@@ -45,4 +47,4 @@ def decide(state: State, previous: Weights, vetoes: Mapping[str, str]) -> Decide
         if found.limited:
             reasons.append(f"the largest step ({spec.max_step:g}) holds {', '.join(found.limited)}")
     reasons += [f"{arm} has lost its traffic: {why}" for arm, why in acting.items()]
-    return Decided(weights, acting, shares, tuple(reasons))
+    return Decided(weights, acting, shares, tuple(reasons), moves=bool(acting) or not early)

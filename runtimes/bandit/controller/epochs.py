@@ -254,7 +254,8 @@ class Leader:
         self._own.notice(experiment, last)
         if not (state.fresh or corrections or arms != before or spec != state.spec):
             decided = decide(state, experiment.weights, prepared.vetoes)
-            if not self._own.acts or writing.same(decided.weights, experiment.weights):
+            acts = self._own.acts and decided.moves
+            if not acts or writing.same(decided.weights, experiment.weights):
                 return
         start = {topic: int(getattr(last.offsets, topic)[1]) for topic in TOPICS}
         learnt = state.end()
@@ -262,8 +263,8 @@ class Leader:
         reasons = splitting.unlike_weights(last, experiment.weights, state.arms, decisions, ended)
         reasons += state.adopt(spec, arms)
         decided = decide(state, experiment.weights, prepared.vetoes)
-        acts = self._own.acts
-        if not acts and spec.mode != "shadow":
+        acts = self._own.acts and decided.moves
+        if not self._own.acts and spec.mode != "shadow":
             kept = {arm: experiment.weights[arm] for arm in arms}
             decided = dataclasses.replace(decided, weights=kept)
         record = recording.record(
@@ -274,6 +275,7 @@ class Leader:
             experiment.weights,
             start,
             applied=acts,
+            respects=self._own.respected is not None,
             counts=recording.counts(before, learnt),
         )
         self._append(*corrections, record)

@@ -95,8 +95,7 @@ class Ownership:
         if experiment.weights.keys() != last.weights.keys():
             return
         if not last.applied:
-            waits = last.mode == "active" and not last.details.get("begins")
-            if waits and spec_digest(self.spec) == last.spec_digest:
+            if last.details.get("respects") and spec_digest(self.spec) == last.spec_digest:
                 self.respected = last.weights
         elif not writing.same(experiment.weights, last.weights):
             if writing.same(experiment.weights, last.previous):

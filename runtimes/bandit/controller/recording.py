@@ -23,6 +23,7 @@ def record(  # noqa: PLR0913  an epoch has these sides
     *,
     applied: bool,
     begins: bool = False,
+    respects: bool = False,
     counts: Mapping[str, Any] | None = None,
 ) -> bandits.Allocation:
     """Write an epoch: `start` are the offsets from which it read, the state has those up to which.
@@ -36,6 +37,8 @@ def record(  # noqa: PLR0913  an epoch has these sides
     }
     if begins:
         details["begins"] = True
+    if respects:
+        details["respects"] = True
     here = state.positions
     return bandits.Allocation(
         experiment=state.spec.experiment,

@@ -53,6 +53,24 @@ def test_weights_move_to_what_earns_and_each_epoch_is_logged_and_told(parts):
     assert status["epochs"][0]["epoch"] == log[-1].epoch
 
 
+def test_before_there_are_rewards_enough_the_weights_are_anybodys(parts):
+    parts.declare_experiment(one=40, two=30, three=20, four=10)
+    parts.declare_policy(updateFrequency="300ms", guardrails={"minimumRewards": 150})
+    _reward_all(parts.traffic(), "m", 100)
+    parts.epoch_of(rewards_learnt=100)
+    assert parts.weights() == {"one": 40, "two": 30, "three": 20, "four": 10}
+    last = parts.allocations()[-1]
+    assert not last.applied
+    assert last.details["reasons"] == ["100 of 150 rewards are there: weights do not move yet"]
+    parts.set_weights(one=1, two=1, three=1, four=1)
+    _reward_all(parts.traffic(), "m2", 20)
+    parts.epoch_of(rewards_learnt=120)
+    assert parts.weights() == EVEN
+    assert parts.status().get("foreignChange") is None
+    _reward_all(parts.traffic(), "m3", 100)
+    _weights_are(parts, lambda weights: weights["three"] > 9000, "three has the traffic")
+
+
 def test_without_anything_new_no_epoch_is_written(parts):
     parts.declare_experiment(**EVEN)
     parts.declare_policy(updateFrequency="200ms")
