@@ -12,7 +12,6 @@ from infra.catalogue import bandits
 from loadtests import bandit_parts, endpoints
 from runtimes.bandit import declaration
 
-
 WEIGHTS = {"one": 3, "two": 1}
 
 
