@@ -107,6 +107,10 @@ class Gateway:
         """Ask a pipeline; errors as in `model`."""
         return self._ask(f"/v2/pipelines/{name}/infer", f"{name}.pipeline", inputs)
 
+    def experiment(self, name: str, inputs: collections.abc.Mapping[str, Value]) -> Answer:
+        """Ask whom an experiment's split chooses; errors as in `model`."""
+        return self._ask(f"/v2/models/{name}/infer", f"{name}.experiment", inputs)
+
     def columns(self, model: str, tensor: str) -> tuple[tuple[str, str], ...]:
         """Give name and unit of each column of a model's input, as its metadata states them.
 

@@ -5,6 +5,7 @@ A new one is a module with `NAME`, `ABOUT` and `run(Context) -> Result`, and a l
 
 from loadtests.benchmarks import (
     bandit,
+    bandit_history,
     bandit_loop,
     features,
     ope,
@@ -17,6 +18,6 @@ from loadtests.benchmarks.benchmark import Benchmark
 
 BENCHMARKS = {
     module.NAME: Benchmark(module.NAME, module.ABOUT, module.run)
-    for module in (route, weights, pipeline, features, bandit, bandit_loop, ope, up)
+    for module in (route, weights, pipeline, features, bandit, bandit_history, bandit_loop, ope, up)
 }
 """Every benchmark, in the order in which they run."""

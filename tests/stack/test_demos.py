@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from bellwether.demos import own_policy
 from infra import paths
+from loadtests import bandit_parts
 from tests.stack.conftest import HOME
 
 pytestmark = pytest.mark.stack
@@ -85,3 +88,53 @@ def test_the_deployed_model_flips_on_every_counterfactual_that_is_given(up, tmp_
     )["counterfactuals"]  # fmt: skip
     assert found["confirmed"] == found["found"] > 0
     assert is_picture(picture)
+
+
+def test_an_interrupted_bandit_demo_takes_its_policy_away_too(up):
+    running = subprocess.Popen(
+        [sys.executable, paths.ROOT / "scripts" / "mab-demo.py", "--duration", "2m"],
+        cwd=paths.ROOT,
+        env={**os.environ, "BELLWETHER_HOME": str(HOME), "BELLWETHER_STACK": "test"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with own_policy.Mesh(up.endpoints()) as mesh:
+
+        def mine():
+            left = [*mesh.items("BanditPolicy"), *mesh.items("Experiment")]
+            return [
+                each["metadata"]["name"]
+                for each in left
+                if each["metadata"]["name"].startswith("mab-demo")
+            ]
+
+        bandit_parts.until(lambda: len(mine()) == 2 or None, "the demo has made both")
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+        assert running.returncode, "it did not run to its end"
+        assert "Traceback" not in said
+        assert mine() == []
+
+
+@pytest.mark.parametrize("source", ["history", "synthetic"])
+def test_weights_move_to_what_earns_and_the_demo_takes_its_policy_away(up, tmp_path, source):
+    picture = tmp_path / "mab.png"
+    found = demo(
+        "mab", "--source", source, "--duration", "20s", "--speed", "60",
+        "--picture", str(picture),
+    )  # fmt: skip
+    assert found["epochs"] >= 15
+    assert found["rewards"]["acknowledged"] == found["requests"]
+    assert found["rewards"]["learnt"] == found["requests"]
+    assert sum(arm["share"] for arm in found["arms"]) == pytest.approx(1, abs=1e-3)
+    assert any(arm["share"] != arm["fixed_share"] for arm in found["arms"])
+    if source == "synthetic":
+        assert found["made_up"]
+        assert found["arms"][-1]["share"] > 0.5, "the last arm earns most after the switch"
+        assert found["gain_over_fixed"]["value"] > 0
+    assert is_picture(picture)
+    with own_policy.Mesh(up.endpoints()) as mesh:
+        left = [*mesh.items("BanditPolicy"), *mesh.items("Experiment")]
+    names = [each["metadata"]["name"] for each in left]
+    assert "financial-mab-experiment" in names
+    assert not [name for name in names if name.startswith("mab-demo")]

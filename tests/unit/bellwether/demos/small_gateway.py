@@ -54,6 +54,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: "_Server"
+    _id = "request-0"
 
     def do_GET(self) -> None:
         document = self.server.gateway.metadata.get(self.path.rpartition("/")[2])
@@ -66,6 +67,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with gateway.lock:
             gateway.asked.append(target)
             gateway.paths.add(self.path)
+            self._id = f"request-{len(gateway.asked)}"
         if target not in gateway.targets:
             self._send(404, {"error": f"{target} not found"}, [])
             return
@@ -84,7 +86,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for line in route:
             self.send_header("x-seldon-route", line)
-        self.send_header("x-request-id", "request-1")
+        self.send_header("x-request-id", self._id)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -36,6 +36,7 @@ def test_what_nobody_expects_is_not_hidden(monkeypatch):
         ("contextual-routing", "--market-conditions"),
         ("feature-store", "--realtime"),
         ("explainability", "--method"),
+        ("mab", "--source"),
     ],
 )
 def test_every_script_runs_from_anywhere_and_names_its_options(script, option, tmp_path):
