@@ -101,10 +101,7 @@ def test_it_follows_the_state_from_the_shade_into_action_and_the_rule_without_on
         until(server, lambda reason: "(by the rule: Valkey is away)" in reason)
         with router_parts.valkey(stored, port):
             until(server, lambda reason: "epoch 4" in reason)
-        counts = {
-            outcome: reads(server, outcome)
-            for outcome in ("ok", "away", "malformed")
-        }
+        counts = {outcome: reads(server, outcome) for outcome in ("ok", "away", "malformed")}
         published = int(
             server.count("bellwether_router_decisions_total", model=NAME, outcome="published")
         )
