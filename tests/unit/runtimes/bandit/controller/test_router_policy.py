@@ -42,14 +42,14 @@ def drive(parts: bandit_parts.Parts, prefix: str, count: int, seed: int = 1) -> 
         chances = [0.1, 0.1, 0.1, 0.7]
         place = int(random.choice(4, p=chances))
         traffic.decide(
-            f"{prefix}-{number}", BRANCHES[place], context=seen, propensity=chances[place]
+            f"routed-{prefix}-{number}", BRANCHES[place], context=seen, propensity=chances[place]
         )
     traffic.flush()
     random = np.random.default_rng(seed)
     for number in range(count):
         random.normal(-2.3, 0.3)
         place = int(random.choice(4, p=chances))
-        traffic.reward(f"{prefix}-{number}", float(place == 0) + 0.1 * (number % 3 - 1))
+        traffic.reward(f"routed-{prefix}-{number}", float(place == 0) + 0.1 * (number % 3 - 1))
     traffic.flush()
 
 
