@@ -90,6 +90,14 @@ def test_the_deployed_model_flips_on_every_counterfactual_that_is_given(up, tmp_
     assert is_picture(picture)
 
 
+def own(mesh):
+    """Name what a bandit's demo has made."""
+    objects = [*mesh.items("BanditPolicy"), *mesh.items("Experiment")]
+    names = [each["metadata"]["name"] for each in objects]
+    assert "financial-mab-experiment" in names
+    return [name for name in names if name.startswith("mab-demo")]
+
+
 def test_an_interrupted_bandit_demo_takes_its_policy_away_too(up):
     running = subprocess.Popen(
         [sys.executable, paths.ROOT / "scripts" / "mab-demo.py", "--duration", "2m"],
@@ -98,22 +106,16 @@ def test_an_interrupted_bandit_demo_takes_its_policy_away_too(up):
         stderr=subprocess.PIPE,
         text=True,
     )
-    with own_policy.Mesh(up.endpoints()) as mesh:
-
-        def mine():
-            left = [*mesh.items("BanditPolicy"), *mesh.items("Experiment")]
-            return [
-                each["metadata"]["name"]
-                for each in left
-                if each["metadata"]["name"].startswith("mab-demo")
-            ]
-
-        bandit_parts.until(lambda: len(mine()) == 2 or None, "the demo has made both")
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=30)
-        assert running.returncode, "it did not run to its end"
-        assert "Traceback" not in said
-        assert mine() == []
+    try:
+        with own_policy.Mesh(up.endpoints()) as mesh:
+            bandit_parts.until(lambda: len(own(mesh)) == 2 or None, "the demo has made both", 200)
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=60)
+            assert running.returncode, "it did not run to its end"
+            assert "Traceback" not in said
+            assert own(mesh) == []
+    finally:
+        running.kill()
 
 
 @pytest.mark.parametrize("source", ["history", "synthetic"])
@@ -134,7 +136,4 @@ def test_weights_move_to_what_earns_and_the_demo_takes_its_policy_away(up, tmp_p
         assert found["gain_over_fixed"]["value"] > 0
     assert is_picture(picture)
     with own_policy.Mesh(up.endpoints()) as mesh:
-        left = [*mesh.items("BanditPolicy"), *mesh.items("Experiment")]
-    names = [each["metadata"]["name"] for each in left]
-    assert "financial-mab-experiment" in names
-    assert not [name for name in names if name.startswith("mab-demo")]
+        assert own(mesh) == []
