@@ -8,7 +8,7 @@ import pytest
 from loadtests import bandit_replay, endpoints
 from loadtests.benchmarks import bandit_history, benchmark
 from models import sources, unseen
-from runtimes.bandit import declaration
+from runtimes.bandit import allocation, declaration, policies
 
 ARMS = ("one", "two", "three")
 FIXED = {"one": 60, "two": 30, "three": 10}
@@ -67,6 +67,20 @@ def test_the_same_seed_gives_the_same_and_another_one_another_draw():
 def test_the_largest_step_holds_in_the_replay_too():
     found = bandit_replay.replay(market(40), spec(max_step=0.1), FIXED, ONCE)
     assert np.abs(np.diff(found.shares, axis=0)).max() <= 0.1 + 1e-3
+
+
+def test_weights_are_those_that_the_controller_would_write():
+    days = market(12)
+    found = bandit_replay.replay(days, spec(max_step=0.2), FIXED, ONCE)
+    policy = policies.make(spec(max_step=0.2), ARMS)
+    previous = dict(FIXED)
+    for epoch in range(LAG):  # nothing is known yet: what is expected follows from the spec alone
+        policy.update(policies.Batch.empty(len(ARMS)))
+        previous = allocation.allocate(
+            dict(zip(ARMS, policy.shares(), strict=True)), previous, floor=0.02, max_step=0.2
+        ).weights
+        weights = np.array(list(previous.values())) / allocation.TOTAL
+        assert np.allclose(found.shares[epoch + 1, 0], weights, atol=1e-12)
 
 
 def test_a_policy_stands_beside_the_fixed_split_and_the_best_arm():
