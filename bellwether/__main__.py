@@ -367,6 +367,26 @@ def simulate_bandit_command(
         steps.console.print(simulation.table(found))
 
 
+@simulate_app.command("router")
+def simulate_router_command(
+    history: typing.Annotated[
+        bool, typer.Option("--history", help="On real days that no model had seen, instead.")
+    ] = False,
+    repetitions: typing.Annotated[int, typer.Option(min=2, help="Of each world.")] = 10,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Try the router's contextual policy beside the thresholds' rule and fixed branches."""
+    from bellwether import router_tables  # noqa: PLC0415  a command loads what it uses
+
+    settings = environment.Stack(stack).settings() if history else None
+    found = router_tables.run(settings, repetitions)
+    if json_:
+        _print_json(found.document())
+    else:
+        steps.console.print(found.table())
+
+
 features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 app.add_typer(bandit_commands.app, name="bandit")

@@ -361,15 +361,22 @@ class Traffic:
         )
         self.acknowledged = {bandits.DECISIONS: 0, bandits.REWARDS: 0}
 
-    def decide(self, id_: str, arm: str, experiment: str | None = None) -> None:
+    def decide(
+        self,
+        id_: str,
+        arm: str,
+        experiment: str | None = None,
+        context: dict[str, float] | None = None,
+        propensity: float | None = None,
+    ) -> None:
         """Write a decision."""
         record = bandits.Decision(
             id=id_,
             time=0.0,
             experiment=experiment or self._experiment,
             arm=arm,
-            context=None,
-            propensity=None,
+            context=context,
+            propensity=propensity,
         )
         self._send(bandits.DECISIONS, id_, record.encode())
 

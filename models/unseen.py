@@ -37,6 +37,8 @@ class Unseen:
     """Rows of days that no model had seen, ascending by date, and what the forecasts were worth."""
 
     models: tuple[str, ...]
+    rows: dataset.Rows
+    """[n]: places in the dataset."""
     date: dataset.Days
     """[n]"""
     known: dataset.Days
@@ -81,6 +83,7 @@ def of(data: dataset.Dataset, ledgers: Mapping[str, fitting.Ledger]) -> Unseen:
     came = np.isfinite(after).all(axis=1)
     return Unseen(
         models=tuple(ledgers),
+        rows=rows[came],
         date=data.date[rows][came],
         known=data.known[rows][came],
         utility=np.column_stack(

@@ -60,12 +60,13 @@ REGIME_ROUTER = ServedModel(
     "one branch by the market's regime",
     requirements=("bellwether-router",),
     parameters=(
+        ("policy", "thresholds"),
         ("volatility_threshold", "0.3"),
         ("trend_threshold", "0.02"),
         ("window_days", "20"),
         ("hysteresis", "0.0"),
     ),
-    connections=("kafka",),
+    connections=("kafka", "valkey"),
 )
 FALLBACK = ServedModel(
     "fallback-predictor",

@@ -3,7 +3,7 @@
 from infra import seldon
 from infra.catalogue import models
 
-_BRANCHES = {
+BRANCHES = {
     "robust": "robust-predictor",
     "aggressive": "aggressive-predictor",
     "conservative": "conservative-predictor",
@@ -26,7 +26,7 @@ def _branches(features: str, router: str) -> tuple[seldon.PipelineStep, ...]:
             inputs=(f"{features}.features", f"{features}.history"),
             triggers=(f"{router}.outputs.{branch}",),
         )
-        for branch, model in _BRANCHES.items()
+        for branch, model in BRANCHES.items()
     )
 
 
@@ -55,7 +55,7 @@ def _prediction() -> seldon.Pipeline:
                 ),
                 seldon.PipelineStep(
                     name=forecast,
-                    inputs=tuple(f"{each}.outputs" for each in (*_BRANCHES.values(), fallback)),
+                    inputs=tuple(f"{each}.outputs" for each in (*BRANCHES.values(), fallback)),
                     inputs_join_type="any",
                 ),
                 seldon.PipelineStep(
@@ -102,7 +102,7 @@ def _router() -> seldon.Pipeline:
                 *_branches(f"{name}.inputs", router),
             ),
             output=seldon.PipelineOutput(
-                steps=tuple(_BRANCHES.values()),
+                steps=tuple(BRANCHES.values()),
                 steps_join="any",
             ),
         ),

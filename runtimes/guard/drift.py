@@ -28,9 +28,9 @@ import redis
 import redis.backoff
 import redis.retry
 
-from runtimes.contract import publishing
+from runtimes.contract import addresses, publishing
 
-from . import addresses, artifact, records, scores, watch, watcher_settings
+from . import artifact, records, scores, watch, watcher_settings
 
 logger = logging.getLogger("bellwether.drift")
 

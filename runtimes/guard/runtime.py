@@ -13,9 +13,9 @@ import numpy as np
 import pydantic
 
 from runtimes import contract
-from runtimes.contract import step
+from runtimes.contract import addresses, step
 
-from . import addresses, artifact, following, metrics
+from . import artifact, following, metrics
 
 BORDER = 0.5
 """Of the anomaly score: the artifact puts it there."""

@@ -4,7 +4,7 @@ import pathlib
 
 import pydantic
 
-from . import addresses
+from runtimes.contract import addresses
 
 
 class Settings(pydantic.BaseModel):

@@ -1,12 +1,12 @@
 """What chooses a branch: the interface behind which a rule stands today, and may learn tomorrow."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Protocol
 
-from runtimes import contract
-from runtimes.contract import regimes
+from runtimes.contract import linear_choice, regimes
 
-BRANCH: dict[str, str] = dict(zip(regimes.NAMES, contract.BRANCHES, strict=True))
+BRANCH = linear_choice.BRANCH
 """The branch that is made for each regime."""
 
 
@@ -23,6 +23,42 @@ class Context:
     """The regime that the symbol was in at its last request, if there was one."""
     history: regimes.Array
     """[1, T, C], for a policy that looks at more than the two measures."""
+    id: str | None = None
+    """The request's id, if it has one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decided:
+    """What a policy that learns has to say of a choice."""
+
+    context: Mapping[str, float]
+    """What it looks at, by name."""
+    rule: str
+    """The branch that the rule takes."""
+    lead: str
+    """Who led, of `contextual.LEADS`."""
+    propensities: Mapping[str, float]
+    """By branch, of the choice that was taken."""
+    policy: str | None = None
+    """The policy's name and epoch: of which state the choice is."""
+    epoch: int | None = None
+    shadow: Mapping[str, float] | None = None
+    """By branch, what the policy would have chosen with, while it is in the shade."""
+    shadow_branch: str | None = None
+    """What the same draw would have chosen."""
+
+    def document(self) -> dict[str, object]:
+        """Give it as JSON's types; `dataclasses.asdict` takes longer than the choice does."""
+        return {
+            "context": self.context,
+            "rule": self.rule,
+            "lead": self.lead,
+            "propensities": self.propensities,
+            "policy": self.policy,
+            "epoch": self.epoch,
+            "shadow": self.shadow,
+            "shadow_branch": self.shadow_branch,
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,6 +76,8 @@ class Choice:
 
     What an off-policy evaluation divides by.
     """
+    decided: Decided | None = None
+    """Of a policy that learns from what its choices were worth."""
 
 
 class Policy(Protocol):

@@ -16,12 +16,14 @@ import numpy as np
 from runtimes import contract
 from runtimes.contract import publishing, regimes, step
 
-from . import metrics, policy, rule, settings
+from . import contextual, decisions, following, metrics, policy, rule, settings
 
 MARKET_VOLATILITY = "market_volatility"
 MARKET_TREND = "market_trend"
 
 TOPIC = "routing"
+
+_THRESHOLDS = {"volatility_threshold", "trend_threshold", "window_days", "hysteresis"}
 
 SYMBOLS = 10_000
 """Symbols whose last regime is remembered: beyond that, the one unseen for longest is forgotten."""
@@ -70,6 +72,21 @@ class Router(step.Step):
     )
 
     given: settings.Settings
+    _follower: following.Follower | None = None
+
+    async def load(self) -> bool:
+        """Read the settings; begin to follow a contextual policy's state, and read it once."""
+        await super().load()
+        if self._follower is not None:
+            await self._follower.read()
+            self._follower.start()
+        return True
+
+    async def unload(self) -> bool:
+        """Follow the state no longer."""
+        if self._follower is not None:  # MLServer also unloads what could not be loaded
+            await self._follower.stop()
+        return True
 
     def open(self, folder: pathlib.Path) -> None:
         """Nothing is read from the folder: a router is its settings."""
@@ -81,7 +98,13 @@ class Router(step.Step):
             window_days=given.window_days,
             hysteresis=given.hysteresis,
         )
-        self._thresholds = given.model_dump(exclude={"kafka", "history_days"})
+        self._thresholds = given.model_dump(include=_THRESHOLDS)
+        self._decisions: decisions.Decisions | None = None
+        if given.policy == "contextual" and given.valkey and given.kafka:
+            experiment = given.experiment or self.label
+            self._follower = following.Follower(given.valkey, self.label, experiment)
+            self._policy = contextual.ContextualPolicy(self._policy, self._follower, experiment)
+            self._decisions = decisions.Decisions(self.label, experiment, given.kafka)
         self._previous: collections.OrderedDict[str, str] = collections.OrderedDict()
         self._publisher = publishing.shared(given.kafka) if given.kafka else None
         self._choices = {
@@ -92,9 +115,11 @@ class Router(step.Step):
         self, inputs: Mapping[str, step.Value], asked: step.Asked
     ) -> Mapping[str, step.Value]:
         """See `step.Step.run`."""
-        context = self._context(inputs)
+        context = self._context(inputs, asked.id)
         choice = self._policy.choose(context)
         self._choices[choice.branch].inc()
+        if self._decisions is not None:
+            self._decisions.take(asked.id, choice)
         if context.symbol is not None:
             self._remember(context.symbol, choice.regime)
             if context.previous not in {None, choice.regime}:
@@ -109,7 +134,7 @@ class Router(step.Step):
             choice.branch: [choice.reason],
         }
 
-    def _context(self, inputs: Mapping[str, step.Value]) -> policy.Context:
+    def _context(self, inputs: Mapping[str, step.Value], identity: str | None) -> policy.Context:
         history, symbols = np.asarray(inputs[contract.HISTORY]), inputs.get(contract.SYMBOL)
         window = self.given.window_days
         _, days, channels = history.shape
@@ -134,6 +159,7 @@ class Router(step.Step):
             trend=trend,
             previous=self._previous.get(symbol) if symbol is not None else None,
             history=history,
+            id=identity,
         )
 
     def _remember(self, symbol: str, regime: str) -> None:
@@ -145,7 +171,7 @@ class Router(step.Step):
     def _record(
         self, prediction: str | None, context: policy.Context, choice: policy.Choice
     ) -> dict[str, object]:
-        return {
+        record: dict[str, object] = {
             "id": prediction,
             "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
             "router": self.label,
@@ -159,3 +185,6 @@ class Router(step.Step):
             "reason": choice.reason,
             "propensity": choice.propensity,
         }
+        if choice.decided is not None:
+            record["contextual"] = choice.decided.document()
+        return record

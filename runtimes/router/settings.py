@@ -1,10 +1,11 @@
 """What `parameters.extra` of a router may say, refused with the remedy where it makes no sense."""
 
 import re
+from typing import Literal, Self
 
 import pydantic
 
-from runtimes.contract import regimes, step
+from runtimes.contract import addresses, bandits, regimes, step
 
 _FEWEST_DAYS = 2
 _TOO_MUCH = {"volatility_threshold": 10.0, "trend_threshold": 1.0}
@@ -38,6 +39,18 @@ class Settings(step.Settings):
     )
     kafka: str | None = pydantic.Field(
         default=None, description="Where choices are recorded, host:port; nowhere without it."
+    )
+    policy: Literal["thresholds", "contextual"] = pydantic.Field(
+        default="thresholds",
+        description="What chooses: the thresholds' rule, or a contextual bandit's policy.",
+    )
+    valkey: addresses.Address | None = pydantic.Field(
+        default=None, description="Where a contextual policy's state is, host:port."
+    )
+    experiment: bandits.Name | None = pydantic.Field(
+        default=None,
+        description="What a contextual BanditPolicy names as its experiment; the router's own "
+        "name if it is left out.",
     )
 
     @pydantic.field_validator("volatility_threshold", "trend_threshold")
@@ -79,3 +92,15 @@ class Settings(step.Settings):
         if value is not None and not _BOOTSTRAP.fullmatch(value):
             raise ValueError("has to be host:port; leave it out for no records")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_the_policy_needs(self) -> Self:
+        if self.policy == "contextual":
+            missing = [name for name in ("valkey", "kafka") if getattr(self, name) is None]
+            if missing:
+                raise ValueError(
+                    f"policy contextual needs {' and '.join(missing)}: its state is read from "
+                    "Valkey, and it learns from the decisions in Kafka; set host:port, or take "
+                    "policy thresholds"
+                )
+        return self

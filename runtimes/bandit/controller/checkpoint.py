@@ -16,9 +16,10 @@ import redis.backoff
 import redis.retry
 
 from runtimes.bandit import declaration
+from runtimes.contract import linear_choice
 
 from . import learning
-from .parts import AwayError
+from .parts import AwayError, FencedError
 from .state import State
 from .table import Segment, Table
 
@@ -42,6 +43,14 @@ if holder == false or holder == ARGV[1] then
   return ARGV[1]
 end
 return holder
+"""
+
+_WRITE_CHOICE = """
+local holder = redis.call('get', KEYS[1])
+if holder ~= false and holder ~= ARGV[1] then return 0 end
+if ARGV[3] == '' then redis.call('hdel', KEYS[2], ARGV[2])
+else redis.call('hset', KEYS[2], ARGV[2], ARGV[3]) end
+return 1
 """
 
 
@@ -74,6 +83,24 @@ class Store:
     def release_lease(self, holder: str) -> None:
         """Let another one lead at once."""
         self._asked(lambda: self._valkey.eval(_RELEASE, 1, f"{self._prefix}:lease", holder))
+
+    def write_choice(self, holder: str, record: linear_choice.Record) -> None:
+        """Give a router its policy's state, unless another one than `holder` leads.
+
+        Raises:
+            FencedError: another one leads.
+
+        """
+        self._choice(holder, record.experiment, record.encode())
+
+    def withdraw_choice(self, holder: str, experiment: str) -> None:
+        """Take a router's state back; raises as `write_choice`."""
+        self._choice(holder, experiment, b"")
+
+    def _choice(self, holder: str, experiment: str, value: bytes) -> None:
+        arguments = (f"{self._prefix}:lease", linear_choice.KEY, holder, experiment, value)
+        if not self._asked(lambda: self._valkey.eval(_WRITE_CHOICE, 2, *arguments)):
+            raise FencedError("another one has the lease")
 
     def save(self, state: State, log_offset: int) -> None:
         """Write a state; `log_offset` is where the log has its epoch."""

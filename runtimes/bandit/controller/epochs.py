@@ -53,6 +53,9 @@ class Prepared:
 class Leader:
     """Leads a policy; every method may raise what `parts` has."""
 
+    contextual = False
+    """Whether it leads policies that choose request by request."""
+
     def __init__(  # noqa: PLR0913  the parts that a policy works with
         self,
         settings: Settings,
@@ -92,6 +95,9 @@ class Leader:
     def standing(self) -> Standing:
         """Say how the policy fares."""
         return self._own.standing()
+
+    def retire(self) -> None:
+        """Leave a policy that is gone: its experiment keeps the weights that it has."""
 
     def close(self) -> None:
         """Give the connections back."""
@@ -260,7 +266,11 @@ class Leader:
         start = {topic: int(getattr(last.offsets, topic)[1]) for topic in TOPICS}
         learnt = state.end()
         decisions: list[int] = learnt.decisions.tolist()
-        reasons = splitting.unlike_weights(last, experiment.weights, state.arms, decisions, ended)
+        reasons = []
+        if not self.contextual:  # what is chosen request by request is not split by weights
+            reasons = splitting.unlike_weights(
+                last, experiment.weights, state.arms, decisions, ended
+            )
         reasons += state.adopt(spec, arms)
         decided = decide(state, experiment.weights, prepared.vetoes)
         acts = self._own.acts and decided.moves

@@ -19,6 +19,7 @@ from .epochs import Leader
 from .guarding import Guard
 from .ownership import Ownership
 from .parts import AwayError, FencedError, UnusableError
+from .routers import RouterLeader, RouterOwnership
 from .settings import Settings
 from .status import Standing, Status
 
@@ -39,6 +40,7 @@ class Loop(threading.Thread):
         self._settings = settings
         self._body: Mapping[str, Any] = body
         self._stopping = threading.Event()
+        self._gone = False
         self._woken = threading.Event()
         self._status = Status()
         self._written: Any = None
@@ -59,6 +61,11 @@ class Loop(threading.Thread):
         """End soon, with everything written."""
         self._stopping.set()
         self._woken.set()
+
+    def retire(self) -> None:
+        """End soon, because the policy is gone."""
+        self._gone = True
+        self.stop()
 
     def run(self) -> None:
         """Lead the policy; when something is away, say so and try again."""
@@ -101,8 +108,11 @@ class Loop(threading.Thread):
                 self.away = False
                 self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
                 return
-            own = Ownership(self._cluster, self.policy, self._status, spec)
-            leader = Leader(self._settings, self.policy, own, store, guard, self._status)
+            owns, leads = (
+                (RouterOwnership, RouterLeader) if spec.contextual else (Ownership, Leader)
+            )
+            own = owns(self._cluster, self.policy, self._status, spec)
+            leader = leads(self._settings, self.policy, own, store, guard, self._status)
             leader.begin()
             metrics.LEADING.labels(self.policy).set(1)
             self.away = False
@@ -127,10 +137,14 @@ class Loop(threading.Thread):
             if woken:
                 self._woken.clear()
                 spec, generation = self._declared()
+                if spec.contextual != leader.contextual:
+                    break  # another kind of leader is due
                 leader.declare(spec)
             if leader.tick(woken=woken) or woken:
                 self._show(leader, generation)
         leader.save()
+        if self._gone:
+            leader.retire()
         store.release_lease(self._settings.identity)
 
     def _declared(self) -> tuple[declaration.BanditPolicySpec, int | None]:

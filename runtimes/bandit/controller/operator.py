@@ -106,7 +106,7 @@ class Operator:
             self._specs.pop(name, None)
             if gone is not None:
                 logger.info("%s is gone: its experiment keeps the weights that it has", name)
-                gone.stop()
+                gone.retire()
             return
         declared = (body["metadata"].get("uid"), body.get("spec"))
         if self._specs.get(name) == declared:

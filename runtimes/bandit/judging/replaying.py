@@ -10,8 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.bandit import allocation, declaration, policies
+from runtimes.bandit import allocation, declaration, policies, routing
 from runtimes.bandit.policies import linear
+from runtimes.contract import linear_choice
 
 from .joined import Joined
 from .splits import Splits
@@ -70,8 +71,28 @@ class _Replay:
         known = np.isfinite(given).all(axis=1)
         chances = np.tile(self._policy.shares(), (len(given), 1))
         if isinstance(self._policy, linear.Contextual):
+            choose = self._chooser(self._policy)
             for place in np.flatnonzero(known):
-                chances[place] = self._policy.propensities(given[place])
+                chances[place] = choose(rows.start + int(place))
+        return chances
+
+    def _chooser(self, policy: linear.Contextual) -> Callable[[int], Array | list[float]]:
+        """Give what says a decision's chances: as the router has them, if it was a router's."""
+        joined, contexts = self._joined, self._contexts
+        if contexts is None:
+            raise TypeError("a contextual policy without contexts")
+        if set(policy.arms) != set(linear_choice.BRANCH.values()) or not (
+            set(linear_choice.BRANCH) <= set(joined.features)
+        ):
+            return lambda row: policy.propensities(contexts[row])
+        chooser = linear_choice.Chooser(
+            routing.record(self._spec, policy, name="judged", epoch=0, time=0, mode="active")
+        )
+
+        def chances(row: int) -> list[float]:
+            context = dict(zip(joined.features, joined.contexts[row].tolist(), strict=True))
+            return chooser.propensities(context, routing.ruled(context) or policy.arms[0])[0]
+
         return chances
 
     def learn(self, rows: NDArray[np.int64], now: int) -> None:

@@ -5,6 +5,7 @@ b = Σ r x over its rewards r with contexts x; s² is a reward's variance around
 """
 
 import abc
+import dataclasses
 
 import numpy as np
 
@@ -14,6 +15,15 @@ from runtimes.bandit.policies.batch import Batch, Floats, Rows
 
 _SAMPLE = 200
 """Contexts of an epoch, evenly spaced, over which propensities are averaged."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Regressions:
+    """The arms' posteriors: N(`coefficients` [K, D], `noise`² · `inverses` [K, D, D])."""
+
+    coefficients: Floats
+    inverses: Floats
+    noise: float
 
 
 class Contextual(policy.Policy):
@@ -118,6 +128,10 @@ class Contextual(policy.Policy):
         variance = np.einsum("i,kij,j->k", design, self._inverses, design)
         return mean, self._noise * np.sqrt(variance)
 
+    def regressions(self) -> Regressions:
+        """Give what was learnt, for whoever chooses elsewhere; the intercept comes first."""
+        return Regressions(self._coefficients, self._inverses, self._noise)
+
     @abc.abstractmethod
     def _rule(self, design: Floats) -> Floats: ...
 
@@ -147,8 +161,11 @@ class Contextual(policy.Policy):
 
     def _solve(self) -> None:
         size = self._state["moments"].shape[1]
-        self._inverses = np.linalg.inv(self._state["moments"] + self._linear.ridge * np.eye(size))
-        self._coefficients = np.einsum("kij,kj->ki", self._inverses, self._state["products"])
+        precisions = self._state["moments"] + self._linear.ridge * np.eye(size)
+        self._inverses = np.asarray(np.linalg.inv(precisions), dtype=np.float64)
+        self._coefficients: Floats = np.einsum(
+            "kij,kj->ki", self._inverses, self._state["products"]
+        )
         self._noise = self._linear.noise_sd or self._estimated_noise()
 
     def _estimated_noise(self) -> float:
