@@ -102,16 +102,13 @@ def _batch(counts: Array, rewards: Array) -> policies.Batch:
 
 
 def _weights(policy: policies.Policy, spec: declaration.BanditPolicySpec, previous: Array) -> Array:
-    """Give each run's weights [R, K], as the controller writes them."""
-    arms = policy.arms
-    floor = spec.floor(len(arms))
-    found = []
-    for wanted, before in zip(policy.shares(), previous, strict=True):
-        given = allocation.allocate(
-            dict(zip(arms, wanted.tolist(), strict=True)),
-            dict(zip(arms, map(int, before), strict=True)),
-            floor=floor,
-            max_step=spec.max_step,
-        )
-        found.append([float(given.weights[arm]) for arm in arms])
-    return np.array(found)
+    """Give each run's weights [R, K], as `allocation.allocate` gives one run's; none has a veto."""
+    arms = len(policy.arms)
+    _, allowed = allocation.limit(
+        policy.shares(),
+        previous / previous.sum(axis=1, keepdims=True),
+        floor=spec.floor(arms),
+        max_step=spec.max_step,
+        free=np.full(arms, fill_value=True),
+    )
+    return allocation.rounded(allowed).astype(np.float64)

@@ -1,5 +1,6 @@
 """A policy on history: nothing is learnt before it is known, and the same seed gives the same."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from loadtests import bandit_replay, endpoints
 from loadtests.benchmarks import bandit_history, benchmark
 from models import sources, unseen
-from runtimes.bandit import declaration
+from runtimes.bandit import allocation, declaration, policies
 
 ARMS = ("one", "two", "three")
 FIXED = {"one": 60, "two": 30, "three": 10}
@@ -21,7 +22,8 @@ def market(count, seed=3, means=(0.01, 0.02, 0.03)):
     random = np.random.default_rng(seed)
     date = np.repeat(np.datetime64("2020-01-01") + np.arange(count), 2)
     shock = 0.02 * random.standard_normal((2 * count, 1))
-    return unseen.Unseen(ARMS, date, date + LAG, np.array(means) + shock)
+    utility = np.array(means) + shock
+    return unseen.Unseen(ARMS, np.arange(2 * count), date, date + LAG, utility)
 
 
 def spec(**given):
@@ -43,7 +45,7 @@ def test_an_answer_is_learnt_when_it_is_known_and_not_before():
     later = days.utility.copy()
     begin = 60  # the row of the 31st day
     later[begin:, 2] -= 1.0
-    other = unseen.Unseen(ARMS, days.date, days.known, later)
+    other = dataclasses.replace(days, utility=later)
     one = bandit_replay.replay(days, spec(), FIXED, ONCE)
     two = bandit_replay.replay(other, spec(), FIXED, ONCE)
     same = [np.array_equal(a, b) for a, b in zip(one.shares, two.shares, strict=True)]
@@ -67,6 +69,20 @@ def test_the_same_seed_gives_the_same_and_another_one_another_draw():
 def test_the_largest_step_holds_in_the_replay_too():
     found = bandit_replay.replay(market(40), spec(max_step=0.1), FIXED, ONCE)
     assert np.abs(np.diff(found.shares, axis=0)).max() <= 0.1 + 1e-3
+
+
+def test_weights_are_those_that_the_controller_would_write():
+    days = market(12)
+    found = bandit_replay.replay(days, spec(max_step=0.2), FIXED, ONCE)
+    policy = policies.make(spec(max_step=0.2), ARMS)
+    previous = dict(FIXED)
+    for epoch in range(LAG):  # nothing is known yet: what is expected follows from the spec alone
+        policy.update(policies.Batch.empty(len(ARMS)))
+        previous = allocation.allocate(
+            dict(zip(ARMS, policy.shares(), strict=True)), previous, floor=0.02, max_step=0.2
+        ).weights
+        weights = np.array(list(previous.values())) / allocation.TOTAL
+        assert np.allclose(found.shares[epoch + 1, 0], weights, atol=1e-12)
 
 
 def test_a_policy_stands_beside_the_fixed_split_and_the_best_arm():

@@ -201,7 +201,7 @@ def test_a_spread_is_minimum_median_and_maximum() -> None:
 def test_every_benchmark_has_a_line_about_it() -> None:
     assert list(benchmarks.BENCHMARKS) == [
         *("route", "weights", "pipeline", "features"),
-        *("bandit", "bandit-loop", "ope", "up"),
+        *("bandit", "bandit-history", "bandit-loop", "ope", "up"),
     ]
     assert all(each.about for each in benchmarks.BENCHMARKS.values())
 
