@@ -1,7 +1,7 @@
 """What an epoch decides: weights from shares, with vetoes, the floor and the largest step."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from runtimes.bandit import allocation
 
@@ -21,8 +21,13 @@ class Decided:
     """Whether the weights are the policy's: not before there are rewards enough, nor any veto."""
 
 
-def decide(state: State, previous: Weights, vetoes: Mapping[str, str]) -> Decided:
-    """Give the weights that follow from a state; `previous` are the ones that act now."""
+def decide(
+    state: State, previous: Weights, vetoes: Mapping[str, str], vetoed_before: Collection[str] = ()
+) -> Decided:
+    """Give the weights that follow from a state; `previous` are the ones that act now.
+
+    `vetoed_before` are the arms that had lost their traffic in the epoch before.
+    """
     spec, arms = state.spec, state.arms
     reasons = []
     acting = {arm: why for arm, why in vetoes.items() if arm in arms}
@@ -39,7 +44,9 @@ def decide(state: State, previous: Weights, vetoes: Mapping[str, str]) -> Decide
         shares = {
             arm: weight / total if total else 1 / len(arms) for arm, weight in weights.items()
         }
-    if acting or not early:
+    healed = [arm for arm in arms if arm in vetoed_before and arm not in acting]
+    moves = bool(acting or healed) or not early
+    if moves:
         found = allocation.allocate(
             shares, weights, floor=spec.floor(len(arms)), max_step=spec.max_step, vetoed=acting
         )
@@ -47,4 +54,5 @@ def decide(state: State, previous: Weights, vetoes: Mapping[str, str]) -> Decide
         if found.limited:
             reasons.append(f"the largest step ({spec.max_step:g}) holds {', '.join(found.limited)}")
     reasons += [f"{arm} has lost its traffic: {why}" for arm, why in acting.items()]
-    return Decided(weights, acting, shares, tuple(reasons), moves=bool(acting) or not early)
+    reasons += [f"{arm} has healed: it has its floor again" for arm in healed]
+    return Decided(weights, acting, shares, tuple(reasons), moves=moves)

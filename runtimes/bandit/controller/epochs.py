@@ -259,7 +259,7 @@ class Leader:
             corrections.append(recording.correction(last, self._own.unapplied))
         self._own.notice(experiment, last)
         if not (state.fresh or corrections or arms != before or spec != state.spec):
-            decided = decide(state, experiment.weights, prepared.vetoes)
+            decided = decide(state, experiment.weights, prepared.vetoes, _vetoed(last))
             acts = self._own.acts and decided.moves
             if not acts or writing.same(decided.weights, experiment.weights):
                 return
@@ -272,7 +272,7 @@ class Leader:
                 last, experiment.weights, state.arms, decisions, ended
             )
         reasons += state.adopt(spec, arms)
-        decided = decide(state, experiment.weights, prepared.vetoes)
+        decided = decide(state, experiment.weights, prepared.vetoes, _vetoed(last))
         acts = self._own.acts and decided.moves
         if not self._own.acts and spec.mode != "shadow":
             kept = {arm: experiment.weights[arm] for arm in arms}
@@ -328,8 +328,12 @@ class Leader:
 
     def _show(self) -> None:
         state, last = self._known()
-        vetoed = {each.arm for each in last.vetoes}
+        vetoed = _vetoed(last)
         metrics.show(self._policy, state, self._own.weights or {}, vetoed, last.time)
+
+
+def _vetoed(record: bandits.Allocation) -> set[str]:
+    return {each.arm for each in record.vetoes}
 
 
 def _ordered(known: tuple[str, ...], weights: Weights) -> tuple[str, ...]:

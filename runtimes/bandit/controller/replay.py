@@ -37,6 +37,7 @@ def replay(
         if not found:
             raise UnusableError("LogUnusable", f"policy {policy!r} has no epoch in the log")
         state: State | None = None
+        vetoed: set[str] = set()
         for entry in found:
             different: tuple[str, ...] = ()
             if entry.begins or state is None:
@@ -45,17 +46,18 @@ def replay(
                 state = begun(entry, max_decisions)
             else:
                 same = redo(reader, state, entry)
-                different = (*(() if same else ("state",)), *_weights(state, entry))
+                different = (*(() if same else ("state",)), *_weights(state, entry, vetoed))
+            vetoed = {each.arm for each in entry.record.vetoes}
             yield Replayed(entry, state, different), len(found)
     finally:
         reader.close()
 
 
-def _weights(state: State, entry: Entry) -> tuple[str, ...]:
+def _weights(state: State, entry: Entry, vetoed_before: set[str]) -> tuple[str, ...]:
     """Say whether the weights that follow from the state are those that were decided."""
     record = entry.record
     if not record.applied and record.mode != "shadow":
         return ()  # nothing was decided: frozen, or somebody else's weights were respected
     vetoes = {each.arm: each.reason for each in record.vetoes}
-    decided = decide(state, record.previous, vetoes)
+    decided = decide(state, record.previous, vetoes, vetoed_before)
     return () if decided.weights == record.weights else ("weights",)
