@@ -30,7 +30,10 @@ class SupervisorHandler(handler.Handler[SupervisorInputs]):
         supervision_.write()
         if not supervision_.alive():
             # One that lives without answering lost its folder: the environment was deleted under it.
+            lost = supervision_.leftovers(supervision.SUPERVISORD)
             supervision.end(supervision_.leftovers(supervision.GUARDIAN, supervision.SUPERVISORD))
+            if lost:  # what it ran lost its state too: nobody takes that over
+                supervision.end(supervision_.leftovers())
             supervision_.start_daemon()
         log = supervision_.home / "logs" / "supervisord.log"
         awaiting.until(

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     # In a thread of its own: kopf leaves the process's signals alone there.
-    watching = threading.Thread(target=operator.run, args=(stop,), name="kopf")
+    # And a daemon: what waits for a server that is gone keeps no process from ending.
+    watching = threading.Thread(target=operator.run, args=(stop,), daemon=True, name="kopf")
     watching.start()
     try:
         while watching.is_alive() and not stop.is_set():

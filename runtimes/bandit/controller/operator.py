@@ -6,6 +6,7 @@ so that a policy can be deleted while no controller runs.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ class Operator:
         self._settings = settings
         self._loops: dict[str, Loop] = {}
         self._specs: dict[str, Any] = {}
+        self._closed = False
         self._cluster = Cluster(settings.api, settings.namespace, settings.service_account)
         self.registry = kopf.OperatorRegistry()
         self._register()
@@ -54,6 +56,8 @@ class Operator:
 
     def unready(self) -> str | None:
         """Say what is not as it should be, or None."""
+        if self._closed:
+            return "it is about to end"
         try:
             self._cluster.policies()
         except (AwayError, NotFoundError, RefusedError) as error:
@@ -62,11 +66,14 @@ class Operator:
         return f"something is away for {', '.join(sorted(away))}: see the log" if away else None
 
     def close(self) -> None:
-        """End all policies' threads."""
-        for each in self._loops.values():
+        """End all policies' threads; it is not ready from now on."""
+        self._closed = True
+        loops = list(self._loops.values())
+        for each in loops:
             each.stop()
-        for each in self._loops.values():
-            each.join(_STOP_SECONDS)
+        deadline = time.monotonic() + _STOP_SECONDS
+        for each in loops:
+            each.join(max(0.0, deadline - time.monotonic()))
 
     def _register(self) -> None:
         group, version = declaration.GROUP, declaration.VERSION
