@@ -545,7 +545,6 @@ def _child(command: list[str]) -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
-        bandit,
         explain,
         features,
         load,
@@ -554,6 +553,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     )
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
 
     return (
         settings.SettingsError,
@@ -563,7 +563,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict.PredictionError,
         features.FeatureStoreError,
         explain.ExplanationError,
-        bandit.BanditError,
+        acting.BanditError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
