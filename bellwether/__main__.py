@@ -507,6 +507,35 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+@app.command("render")
+def render_command(
+    stack: typing.Annotated[
+        str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
+    ],
+    out: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Write below this folder.")
+    ] = None,
+    capability: typing.Annotated[
+        str | None,
+        typer.Option(help="Only this capability's objects, by default into k8s/advanced/."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Write every manifest that a cluster's stack registers, sorted and stable, without a cluster."""
+    from bellwether import render  # noqa: PLC0415  a command loads what it uses
+
+    if capability is not None:
+        made = render.capability(stack, capability, out)
+    elif out is not None:
+        made = render.stack(stack, out)
+    else:
+        raise settings.SettingsError("say where to: `--out DIR`, or `--capability NAME`")
+    if json_:
+        _print_json(made)
+    else:
+        steps.console.print(f"{made.files} files of stack {made.stack} in {made.out}")
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[

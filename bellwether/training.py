@@ -19,10 +19,22 @@ def states(data: pathlib.Path | None, seed: int) -> dict[str, pathlib.Path | Non
     Raises DataError if `data` is no folder of CSV files.
     """
     source = sources.Source(data)
-    models = provenance.of_all(source, seed)
-    origins = {**models, **provenance.of_steps(source, seed, models)}
+    origins = _origins(source, seed)
     records = {name: index.find(origin) for name, origin in origins.items()}
     return {name: None if record is None else record.folder for name, record in records.items()}
+
+
+def provenances(data: pathlib.Path | None, seed: int) -> dict[str, str]:
+    """Give what decides the bytes of each artifact, as one SHA-256: of code, data, seed, libraries.
+
+    Raises DataError if `data` is no folder of CSV files.
+    """
+    return {name: origin.key for name, origin in _origins(sources.Source(data), seed).items()}
+
+
+def _origins(source: sources.Source, seed: int) -> dict[str, provenance.Provenance]:
+    models = provenance.of_all(source, seed)
+    return {**models, **provenance.of_steps(source, seed, models)}
 
 
 def trained(data: pathlib.Path | None, seed: int) -> dict[str, pathlib.Path] | None:

@@ -118,33 +118,72 @@ class Settings(_Frozen):
             SettingsError: naming `where`, each wrong key, and what it should be.
 
         """
-        problems: list[str] = []
-        plain: dict[str, typing.Any] = {}
-        for key, value in values.items():
-            namespace, _, name = key.rpartition(":")
-            if namespace == "pulumi":
-                continue
-            if namespace != PROJECT:
-                problems.append(
-                    f"`{key}`: keys begin with `{PROJECT}:`, so this would be `{PROJECT}:{name}`"
-                )
-            else:
-                plain[name] = _decoded(value)
-        try:
-            settings = cls.model_validate(plain)
-        except pydantic.ValidationError as error:
-            problems += [_described(cls, problem) for problem in error.errors()]
-        if problems:
-            listed = "\n".join(f"  - {problem}" for problem in problems)
-            raise SettingsError(f"{where} is refused:\n{listed}")
-        return settings
+        return parse_as(cls, values, where)
+
+
+Model = typing.TypeVar("Model", bound=pydantic.BaseModel)
+
+
+def parse_as(
+    model: type[Model],
+    values: collections.abc.Mapping[str, typing.Any],
+    where: str,
+    found: collections.abc.Sequence[str] = (),
+) -> Model:
+    """Read a mapping of full keys (`bellwether:ports`) as `model`; `found` are problems seen before.
+
+    Raises:
+        SettingsError: naming `where`, each wrong key, and what it should be.
+
+    """
+    problems: list[str] = list(found)
+    plain: dict[str, typing.Any] = {}
+    for key, value in values.items():
+        namespace, _, name = key.rpartition(":")
+        if namespace == "pulumi":
+            continue
+        if namespace != PROJECT:
+            problems.append(
+                f"`{key}`: keys begin with `{PROJECT}:`, so this would be `{PROJECT}:{name}`"
+            )
+        else:
+            plain[name] = _decoded(value)
+    try:
+        settings = model.model_validate(plain)
+    except pydantic.ValidationError as error:
+        problems += [_described(model, problem) for problem in error.errors()]
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise SettingsError(f"{where} is refused:\n{listed}")
+    return settings
+
+
+def target(values: collections.abc.Mapping[str, typing.Any]) -> str:
+    """Say where a configuration's catalogue is to run."""
+    return str(values.get(f"{PROJECT}:target", "local"))
 
 
 def read(path: pathlib.Path) -> Settings:
-    """Read `Pulumi.<stack>.yaml`.
+    """Read the `Pulumi.<stack>.yaml` of a local stack.
 
     Raises:
         SettingsError: the file is missing, is no YAML, or holds a wrong key or value.
+
+    """
+    values = configuration(path)
+    if target(values) != "local":
+        raise SettingsError(
+            f"{path.name} is the stack of a cluster, and this needs a local one: "
+            "`-s local`, or none, is this machine"
+        )
+    return Settings.parse(values, path.name)
+
+
+def configuration(path: pathlib.Path) -> dict[str, typing.Any]:
+    """Give the keys and values of `Pulumi.<stack>.yaml`, as they are in the file.
+
+    Raises:
+        SettingsError: the file is missing or is no mapping in YAML.
 
     """
     if not path.exists():
@@ -156,7 +195,7 @@ def read(path: pathlib.Path) -> Settings:
         raise SettingsError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise SettingsError(f"{path}: expected a mapping with the key `config`")
-    return Settings.parse(document.get("config") or {}, path.name)
+    return document.get("config") or {}
 
 
 def _decoded(value: typing.Any) -> typing.Any:
@@ -177,12 +216,17 @@ def _described(model: type[pydantic.BaseModel], problem: typing.Any) -> str:
         near = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
         return f"{key} is unknown; {hint}"
-    return f"{key}: {problem['msg']}, got {problem['input']!r}"
+    # What a whole part was given may hold secrets; the message of its check names what is wrong.
+    given = problem["input"]
+    shown = "" if isinstance(given, dict | pydantic.SecretStr) else f", got {given!r}"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}{shown}"
 
 
 def _model_at(model: type[pydantic.BaseModel], path: list[str]) -> type[pydantic.BaseModel]:
     for part in path:
-        annotation = model.model_fields[part].annotation
-        if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-            model = annotation
+        field = model.model_fields.get(part)
+        annotation = None if field is None else field.annotation
+        for each in (annotation, *typing.get_args(annotation)):
+            if isinstance(each, type) and issubclass(each, pydantic.BaseModel):
+                model = each
     return model

@@ -10,3 +10,14 @@ JAVA_MINIMUM = 17
 
 PROMETHEUS_MINIMUM = (2, 42)  # Debian 12's; a newer one on PATH is used
 VALKEY_EXPORTER_MINIMUM = (1, 45)  # Debian 12's prometheus-redis-exporter
+
+STRIMZI = "0.45.2"  # renovate: datasource=github-releases depName=strimzi/strimzi-kafka-operator
+"""The last that serves the Kafka versions that Seldon Core 2 is documented for."""
+KAFKA = "3.9.1"
+KAFKA_METADATA = "3.9-IV0"
+SELDON = "2.10.2"  # renovate: datasource=github-releases depName=SeldonIO/seldon-core
+PROMETHEUS_STACK = "88.3.0"  # renovate: datasource=helm depName=kube-prometheus-stack
+VALKEY_IMAGE = "docker.io/valkey/valkey:8.1.11"  # renovate: datasource=docker depName=valkey/valkey
+HAPROXY_IMAGE = "docker.io/library/haproxy:3.2.4"  # renovate: datasource=docker depName=haproxy
+RCLONE_IMAGE = "docker.io/rclone/rclone:1.71.2"  # renovate: datasource=docker depName=rclone/rclone
+PROMETHEUS = "v3.5.0"  # renovate: datasource=github-releases depName=prometheus/prometheus

@@ -22,6 +22,7 @@ import redis
 from confluent_kafka.cimpl import NewTopic
 
 from infra import settings
+from infra.catalogue import topics
 from infra.local import kafka, toolchain
 from runtimes.bandit.controller.cluster import EXPERIMENTS, POLICIES
 from runtimes.contract import bandits
@@ -127,7 +128,7 @@ class Parts:
         contents = {
             "server.properties": kafka.properties(kafka_ports, folder / "kafka" / "data"),
             "log4j.properties": kafka.LOG4J,
-            "metrics.yml": kafka.JMX_EXPORTER,
+            "metrics.yml": topics.JMX_EXPORTER,
             "start.sh": kafka.start_script(
                 tools.java, tools.kafka_jars, folder / "kafka", 256, ports[2]
             ),

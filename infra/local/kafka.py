@@ -17,25 +17,6 @@ log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
 log4j.appender.stdout.layout.ConversionPattern=%d %p %m (%c)%n
 """
 
-JMX_EXPORTER = """\
-lowercaseOutputName: true
-rules:
-  - pattern: kafka.server<type=BrokerTopicMetrics, name=(\\w+)PerSec, topic=(.+)><>Count
-    name: kafka_topic_$1_total
-    labels: {topic: "$2"}
-    type: COUNTER
-  - pattern: kafka.server<type=BrokerTopicMetrics, name=(\\w+)PerSec><>Count
-    name: kafka_broker_$1_total
-    type: COUNTER
-  - pattern: kafka.log<type=Log, name=LogEndOffset, topic=(.+), partition=(.+)><>Value
-    name: kafka_log_end_offset
-    labels: {topic: "$1", partition: "$2"}
-    type: GAUGE
-  - pattern: kafka.controller<type=KafkaController, name=(\\w+)><>Value
-    name: kafka_controller_$1
-    type: GAUGE
-"""
-
 
 def properties(ports: settings.Ports, data: pathlib.Path) -> str:
     """Render `server.properties`."""

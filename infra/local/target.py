@@ -103,7 +103,7 @@ def _kafka(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
     contents = {
         "server.properties": kafka.properties(ports, folder / "data"),
         "log4j.properties": kafka.LOG4J,
-        "metrics.yml": kafka.JMX_EXPORTER,
+        "metrics.yml": topics.JMX_EXPORTER,
         "start.sh": script,
     }
     return _process(

@@ -19,6 +19,7 @@ import pytest
 import redis
 
 from infra import settings
+from infra.catalogue import topics
 from infra.local import kafka as kafka_configuration
 from infra.local import toolchain
 from runtimes.features import records
@@ -160,7 +161,7 @@ def kafka(folder: pathlib.Path) -> Iterator[Server]:
     for name, content in {
         "server.properties": kafka_configuration.properties(ports, folder / "data"),
         "log4j.properties": kafka_configuration.LOG4J,
-        "metrics.yml": kafka_configuration.JMX_EXPORTER,
+        "metrics.yml": topics.JMX_EXPORTER,
         "start.sh": script,
     }.items():
         (folder / name).write_text(content)

@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from infra import settings
+from infra.catalogue import topics
 from infra.local import kafka, toolchain
 
 ROOT = pathlib.Path(__file__).parents[4]
@@ -106,7 +107,7 @@ def broker(folder: pathlib.Path, ports: list[int]) -> Iterator[str]:
     contents = {
         "server.properties": kafka.properties(moved, folder / "data"),
         "log4j.properties": kafka.LOG4J,
-        "metrics.yml": kafka.JMX_EXPORTER,
+        "metrics.yml": topics.JMX_EXPORTER,
         "start.sh": kafka.start_script(tools.java, tools.kafka_jars, folder, 256, metrics),
     }
     folder.mkdir(exist_ok=True)

@@ -15,6 +15,7 @@ import redis
 import steps_process
 
 from infra import settings
+from infra.catalogue import topics
 from infra.local import kafka, toolchain
 
 PATIENCE = 60.0
@@ -29,7 +30,7 @@ def broker(folder: pathlib.Path) -> Iterator[str]:
     for name, content in {
         "server.properties": kafka.properties(ports, folder / "data"),
         "log4j.properties": kafka.LOG4J,
-        "metrics.yml": kafka.JMX_EXPORTER,
+        "metrics.yml": topics.JMX_EXPORTER,
         "start.sh": kafka.start_script(found.java, found.kafka_jars, folder, 256, metrics),
     }.items():
         (folder / name).write_text(content)
@@ -47,8 +48,8 @@ def broker(folder: pathlib.Path) -> Iterator[str]:
                 break
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"Kafka is not ready:\n{log.read_text()[-4000:]}", pytrace=False)
-        topics = [confluent_kafka.admin.NewTopic(name, 1, 1) for name in ("routing", "decisions")]
-        for made in admin.create_topics(topics).values():
+        wanted = [confluent_kafka.admin.NewTopic(name, 1, 1) for name in ("routing", "decisions")]
+        for made in admin.create_topics(wanted).values():
             made.result()
         yield f"127.0.0.1:{port}"
     finally:

@@ -9,6 +9,7 @@ import confluent_kafka
 import pytest
 
 from infra import settings
+from infra.catalogue import topics
 from infra.local import kafka, toolchain
 from tests.conformance.environment import eventually
 from tests.unit.runtimes.predictor.mlserver_process import free_ports
@@ -30,7 +31,7 @@ class Broker:
         contents = {
             "server.properties": kafka.properties(ports, folder / "data"),
             "log4j.properties": kafka.LOG4J,
-            "metrics.yml": kafka.JMX_EXPORTER,
+            "metrics.yml": topics.JMX_EXPORTER,
             "start.sh": kafka.start_script(pathlib.Path(java), jars, folder, HEAP_MB, metrics),
         }
         for name, content in contents.items():

@@ -1,0 +1,1 @@
+"""The catalogue on Kubernetes with Seldon Core 2, one component a file."""
