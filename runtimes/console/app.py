@@ -1,5 +1,6 @@
 """The web application: one page an address, all of them sessions of one Shiny app."""
 
+import asyncio
 import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +13,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from . import parts, shell
+from . import following, parts, shell
+from .live import ended
 from .pages import Page, experiment, predictions
 from .settings import Settings
 
@@ -35,7 +37,9 @@ def make(given: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
+        warming = asyncio.create_task(console.warm())
         yield
+        await ended(warming)
         for each in pages.values():
             await each.stop()
         await console.doors.close()
@@ -57,7 +61,7 @@ def make(given: Settings) -> Starlette:
 
 def _app(page: Page, console: parts.Console, titles: Sequence[tuple[str, str]]) -> App:
     def serve(given: Inputs, output: Outputs, session: Session) -> None:
-        standing = shell.followed(session, console.standing)
+        standing = following.followed(session, console.standing, "standing")
 
         @render.ui
         def part_states() -> TagChild:

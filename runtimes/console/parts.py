@@ -66,6 +66,11 @@ class Console:
             PREDICTIONS_SECONDS,
         )
 
+    async def warm(self) -> None:
+        """Read everything once, so that the first page does not wait for connections."""
+        for each in (self.standing, self.experiments, self.epochs, self.predictions):
+            await each.look()
+
 
 async def _standing(doors: Doors) -> tuple[Part, ...]:
     checks: Sequence[tuple[str, str, Callable[[], Awaitable[object]]]] = (

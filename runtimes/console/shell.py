@@ -1,16 +1,14 @@
 """What every page has: the way to the others, how the parts stand, notices, cards, figures."""
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import TypeVar
 
 from htmltools import HTML, Tag, TagChild, TagList, head_content, tags
-from shiny import Session, reactive, ui
+from shiny import ui
 
 from .doors import Away, Missing, Part
 from .experiments import utc
-from .live import Live, Seen, ended
+from .live import Seen
 
 T = TypeVar("T")
 
@@ -165,22 +163,6 @@ def problem(seen: Seen[T]) -> Tag | None:
         else f" What is shown was read until {utc(seen.since, '%H:%M:%S')} UTC."
     )
     return notice(f"{said}{kept}", "bad")
-
-
-def followed(session: Session, live: Live[T]) -> reactive.Value[Seen[T] | None]:
-    """Give a reactive value that changes with a live one as long as the session lasts."""
-    value: reactive.Value[Seen[T] | None] = reactive.value(live.current)
-
-    async def follow() -> None:
-        async with contextlib.aclosing(live.follow()) as changes:
-            async for seen in changes:
-                async with reactive.lock():
-                    value.set(seen)
-                    await reactive.flush()
-
-    task = asyncio.create_task(follow())
-    session.on_ended(lambda: ended(task))
-    return value
 
 
 def standing(parts: Sequence[Part]) -> Tag:

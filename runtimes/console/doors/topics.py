@@ -169,7 +169,9 @@ class Topics:
         deadline = time.monotonic() + _SECONDS
         try:
             while open_:
-                batch = self._consumer.consume(_BATCH, 0.05 if found else 0.2)
+                # Asked for many, `consume` waits for all of them: one is waited for, others taken.
+                first = self._consumer.poll(0.2)
+                batch = [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]
                 if batch:
                     deadline = time.monotonic() + _SECONDS
                 elif time.monotonic() > deadline:

@@ -7,8 +7,9 @@ from htmltools import Tag, TagChild, TagList, tags
 from shiny import Inputs, Outputs, Session, reactive, render, ui
 
 from runtimes.bandit.judging import acting
-from runtimes.console import experiments, live, parts, shell
+from runtimes.console import experiments, following, live, parts, shell
 from runtimes.console.charts import axes, curves
+from runtimes.console.doors import Refused
 from runtimes.console.experiments import Arm, Epoch, Experiment, Policy
 
 from . import Page
@@ -31,9 +32,9 @@ def content(console: parts.Console) -> Tag:
 def serve(console: parts.Console, given: Inputs, output: Outputs, session: Session) -> None:
     """See `Page`."""
     del output
-    seen = shell.followed(session, console.experiments)
-    log = shell.followed(session, console.epochs)
-    said: reactive.Value[TagChild] = reactive.value(None)
+    seen = following.followed(session, console.experiments, "experiments")
+    log = following.followed(session, console.epochs, "epochs")
+    work: following.Work[str] = following.Work(session, "work")
     place = acting.Place(
         console.settings.kafka,
         console.settings.api,
@@ -46,74 +47,64 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
         found = seen()
         if found is None:
             return shell.waiting("the experiment")
-        history = log()
         return TagList(
             shell.problem(found),
-            *(_experiment(each, history) for each in found.value or ()),
+            *(_experiment(each, log()) for each in found.value or ()),
             _nothing() if found.value == () else None,
         )
 
     @render.ui
     def done() -> TagChild:
-        return said()
+        if "freeze" not in given and "activate" not in given:
+            return None
+        came = work.done()
+        if came is None:
+            return shell.notice("Asking…", "")
+        if came.problem is not None:
+            return shell.notice(tags.pre(str(came.problem)), "bad")
+        return shell.notice(came.result, "good")
 
     @render.ui
     def epochs_log() -> TagChild:
         return _log(log(), seen())
 
-    @reactive.extended_task
-    async def freeze(name: str) -> str:
-        chosen = await asyncio.to_thread(acting.freeze, place, name)
-        return f"{chosen} is frozen: its weights stay as they are, and it goes on learning."
-
-    @reactive.extended_task
-    async def activate(name: str, reason: str | None) -> str:
-        done = await asyncio.to_thread(_activate, place, name, reason)
-        forced = f", forced: {done.forced}" if done.forced else ""
-        return f"{done.policy} acts: {done.gate}{forced}."
-
     @reactive.effect
     @reactive.event(given.freeze)
     def _() -> None:
-        said.set(shell.notice("Freezing…", ""))
-        freeze.invoke(given.freeze()["name"])
+        work.begin(_freeze(console, place, given.freeze()["name"]))
 
     @reactive.effect
     @reactive.event(given.activate)
     def _() -> None:
-        said.set(shell.notice("Judging by the records of what acts now…", ""))
-        activate.invoke(given.activate()["name"], given.activate().get("reason") or None)
-
-    for task in (freeze, activate):
-        _told(task, said, console)
+        asked = given.activate()
+        work.begin(_activate(console, place, asked["name"], asked.get("reason") or None))
 
 
-def _told(
-    task: "reactive.ExtendedTask[..., str]",
-    said: "reactive.Value[TagChild]",
-    console: parts.Console,
-) -> None:
-    @reactive.effect
-    @reactive.event(task.status)
-    async def _() -> None:
-        match task.status():
-            case "success":
-                said.set(shell.notice(task.result(), "good"))
-                await console.experiments.look()
-            case "error":
-                try:
-                    task.result()
-                except acting.BanditError as error:
-                    said.set(shell.notice(tags.pre(str(error)), "bad"))
-            case _:
-                pass
+async def _freeze(console: parts.Console, place: acting.Place, name: str) -> str:
+    try:
+        chosen = await asyncio.to_thread(acting.freeze, place, name)
+    except acting.BanditError as error:
+        raise Refused(str(error)) from error
+    await console.experiments.look()
+    return f"{chosen} is frozen: its weights stay as they are, and it goes on learning."
 
 
-def _activate(place: acting.Place, name: str, reason: str | None) -> acting.Activation:
-    there = acting.policies(place)
-    if name not in there:
-        raise acting.BanditError(f"there is no policy {name!r} any more")
-    return acting.activate(place, there[name], acting.Options(), force=reason)
+async def _activate(
+    console: parts.Console, place: acting.Place, name: str, reason: str | None
+) -> str:
+    def act() -> acting.Activation:
+        there = acting.policies(place)
+        if name not in there:
+            raise acting.BanditError(f"there is no policy {name!r} any more")
+        return acting.activate(place, there[name], acting.Options(), force=reason)
+
+    try:
+        done = await asyncio.to_thread(act)
+    except acting.BanditError as error:
+        raise Refused(str(error)) from error
+    await console.experiments.look()
+    forced = f", forced: {done.forced}" if done.forced else ""
+    return f"{done.policy} acts: {done.gate}{forced}."
 
 
 def _nothing() -> Tag:
@@ -232,7 +223,7 @@ def _arms(arms: Sequence[Arm]) -> Tag:
 def _beliefs(arms: Sequence[Arm]) -> TagChild:
     known = [(each.name, each.mean, each.sd) for each in arms if each.mean is not None and each.sd]
     if len(known) < len(arms):
-        return shell.empty("Nothing is believed yet: no epoch has ended.")
+        return shell.empty("Nothing is believed yet: no reward was learnt of.")
     given = [(name, mean, sd) for name, mean, sd in known if sd is not None]
     told = "; ".join(f"{name} {mean:.4g} ± {sd:.2g}" for name, mean, sd in given)
     return TagList(

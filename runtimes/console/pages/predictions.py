@@ -9,7 +9,7 @@ from htmltools import Tag, TagChild, TagList, tags
 from shiny import Inputs, Outputs, Session, reactive, render, ui
 
 from runtimes import contract
-from runtimes.console import parts, predictions, shell
+from runtimes.console import following, parts, predictions, shell
 from runtimes.console.doors import Away, Missing, Refused
 from runtimes.console.experiments import utc
 from runtimes.console.predictions import Decided, Row, Step, Trace
@@ -20,8 +20,6 @@ from . import Page
 _TONES = {"ran": "good", "failed": "bad", "waited": "warn", "not asked": ""}
 _LONG = 12
 """So many values of a tensor are written; of longer ones, the shape."""
-
-Found = Trace | Decided | Exception
 
 
 def content(console: parts.Console) -> Tag:
@@ -56,26 +54,26 @@ def content(console: parts.Console) -> Tag:
 def serve(console: parts.Console, given: Inputs, output: Outputs, session: Session) -> None:
     """See `Page`."""
     del given, output
-    seen = shell.followed(session, console.predictions)
+    seen = following.followed(session, console.predictions, "predictions")
+    work: following.Work[Trace | Decided] = following.Work(session, "trace")
     asked = asked_id(session)
-
-    @reactive.extended_task
-    async def follow(identity: str) -> Found:
-        return await found(console, identity)
 
     @reactive.effect
     def _() -> None:
         identity = asked()
         if identity is not None:
-            follow.invoke(identity)
+            work.begin(found(console, identity))
 
     @render.ui
     def trace() -> TagChild:
         if asked() is None:
             return None
-        if follow.status() != "success":
+        done = work.done()
+        if done is None:
             return shell.waiting("the records of its steps")
-        return _found(follow.result())
+        if done.result is None:
+            return refusal(done.problem)
+        return _trace(done.result) if isinstance(done.result, Trace) else _decided(done.result)
 
     @render.ui
     def newest() -> TagChild:
@@ -98,34 +96,24 @@ def asked_id(session: Session) -> Callable[[], str | None]:
     return asked
 
 
-async def found(console: parts.Console, identity: str) -> Found:
-    """Look for a prediction; what is wrong comes back, too."""
+async def found(console: parts.Console, identity: str) -> Trace | Decided:
+    """Look for a prediction; raise `Missing`, or why it cannot be read."""
     wrong = predictions.usable(identity)
     if wrong is not None:
-        return Missing(wrong)
+        raise Missing(wrong)
     doors, given = console.doors, console.settings
     try:
         return await predictions.trace(
             doors.topics, doors.objects, given.namespace, given.pipeline, identity
         )
-    except (Away, Missing, Refused, inference.InvalidMessage, bandits.InvalidRecord) as error:
-        return error
+    except (inference.InvalidMessage, bandits.InvalidRecord) as error:
+        raise Refused(f"{identity}: a record of it cannot be read: {error}") from error
 
 
-def refusal(error: Exception) -> Tag:
+def refusal(error: Exception | None) -> Tag:
     """Say why there is no prediction to show."""
     said = f"{error.part} is away: {error}" if isinstance(error, Away) else str(error)
     return shell.notice(said, "bad")
-
-
-def _found(result: Found) -> TagChild:
-    match result:
-        case Trace():
-            return _trace(result)
-        case Decided():
-            return _decided(result)
-        case _:
-            return refusal(result)
 
 
 def _newest(rows: Sequence[Row] | None) -> TagChild:
