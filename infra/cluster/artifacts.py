@@ -19,7 +19,7 @@ REMOTE = "s3"
 """The name of the bucket in rclone's configuration, and the scheme of a storage URI."""
 
 _FOLDER = "/artifact"
-_CONFIGURATION = "/var/run/secrets/bellwether/artifacts"
+CONFIGURATION = "/var/run/secrets/bellwether/artifacts"
 _RCLONE_USER = 1000
 
 
@@ -80,13 +80,13 @@ def fetched(site: component.Site, name: str) -> Fetched:
         "name": "fetch-artifact",
         "image": versions.RCLONE_IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["rclone", f"--config={_CONFIGURATION}/rclone.conf", "copy", source, path],
+        "command": ["rclone", f"--config={CONFIGURATION}/rclone.conf", "copy", source, path],
         "env": [{"name": "RCLONE_CACHE_DIR", "value": _FOLDER}],
         "resources": sizes.Resources("50m", "128Mi").manifest(),
         "securityContext": workload.CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "artifact", "mountPath": _FOLDER},
-            {"name": "bucket", "mountPath": _CONFIGURATION, "readOnly": True},
+            {"name": "bucket", "mountPath": CONFIGURATION, "readOnly": True},
         ],
     }
     return Fetched(
@@ -94,7 +94,7 @@ def fetched(site: component.Site, name: str) -> Fetched:
         container,
         (
             workload.Mount(_FOLDER, name="artifact", size="256Mi"),
-            workload.Mount(_CONFIGURATION, SECRET, keys=("rclone.conf",), name="bucket"),
+            workload.Mount(CONFIGURATION, SECRET, keys=("rclone.conf",), name="bucket"),
         ),
         way(site.settings),
     )
