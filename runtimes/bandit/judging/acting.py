@@ -347,6 +347,11 @@ def _write(
     }
     if current is None:
         _call(place, "POST", "", body)
+    elif current.spec.model_copy(update={"mode": "active"}) == policy.spec.model_copy(
+        update={"mode": "active"}
+    ):
+        # All that the console may do: it declares no policy.
+        _call(place, "PATCH", f"/{name}", {"metadata": metadata, "spec": {"mode": "active"}})
     else:
         _call(place, "PUT", f"/{name}", body)
 

@@ -5,7 +5,7 @@ import redis.asyncio.retry
 import redis.backoff
 import redis.exceptions
 
-from runtimes.contract import addresses
+from runtimes.contract import addresses, credentials
 
 from . import Away
 
@@ -24,6 +24,7 @@ class Store:
             port=port,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
+            **credentials.valkey(),
             retry=redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
 

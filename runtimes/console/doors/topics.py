@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import confluent_kafka
 
+from runtimes.contract import credentials
+
 from . import Away
 
 PART = "Kafka"
@@ -56,6 +58,7 @@ class Topics:
         self._consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": bootstrap,
+                **credentials.kafka(),
                 "client.id": "bellwether-console",
                 "group.id": "bellwether-console",
                 "enable.auto.commit": False,
