@@ -6,7 +6,8 @@ Values have names, because Shiny reads the call stack's source for a value witho
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Coroutine
+import urllib.parse
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +31,28 @@ def followed(session: Session, live: Live[T], name: str) -> reactive.Value[Seen[
 
     _until_the_end(session, follow())
     return value
+
+
+def distinct(read: Callable[[], T], name: str) -> reactive.Value[T | None]:
+    """Give a reactive value that changes only if what is read is another; None at first."""
+    value: reactive.Value[T | None] = reactive.value(None, name=name)
+
+    @reactive.effect(priority=1)
+    def _() -> None:
+        found = read()
+        with reactive.isolate():
+            before = value()
+        if found != before:
+            value.set(found)
+
+    return value
+
+
+def asked(session: Session, name: str) -> str | None:
+    """Give what the page's address says of a name; None if nothing. A reactive read."""
+    query = str(session.clientdata.url_search()).lstrip("?")
+    found = urllib.parse.parse_qs(query, keep_blank_values=True)
+    return found[name][0].strip() if name in found else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

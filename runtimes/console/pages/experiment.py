@@ -1,6 +1,7 @@
 """The experiment: who gets which traffic, what is believed of each arm, what was decided and why."""
 
 import asyncio
+import urllib.parse
 from collections.abc import Sequence
 
 from htmltools import Tag, TagChild, TagList, tags
@@ -10,7 +11,7 @@ from runtimes.bandit.judging import acting
 from runtimes.console import experiments, following, live, parts, shell
 from runtimes.console.charts import axes, curves
 from runtimes.console.doors import Refused
-from runtimes.console.experiments import Arm, Epoch, Experiment, Policy
+from runtimes.console.experiments import Arm, Epoch, Experiment
 
 from . import Page
 
@@ -26,14 +27,91 @@ _TONES = {"active": "good", "frozen": "warn", "shadow": ""}
 def content(console: parts.Console) -> Tag:
     """See `Page`."""
     del console
-    return tags.div(ui.output_ui("experiment"), ui.output_ui("done"), ui.output_ui("epochs_log"))
+    return tags.div(
+        ui.output_ui("choice"),
+        ui.output_ui("actions"),
+        ui.output_ui("done"),
+        ui.output_ui("board"),
+        ui.output_ui("epochs_log"),
+    )
 
 
 def serve(console: parts.Console, given: Inputs, output: Outputs, session: Session) -> None:
     """See `Page`."""
     del output
-    seen = following.followed(session, console.experiments, "experiments")
-    log = following.followed(session, console.epochs, "epochs")
+    view = _View(console, session)
+    # Buttons and links stay as they are while values change: who is on one stays there.
+    names = following.distinct(view.names, "names")
+    owner = following.distinct(view.owner, "owner")
+
+    @render.ui
+    def choice() -> TagChild:
+        return _choice(names() or (), view.asked())
+
+    @render.ui
+    def actions() -> TagChild:
+        policy = owner()
+        return None if policy is None else _actions(*policy)
+
+    @render.ui
+    def board() -> TagChild:
+        return view.board()
+
+    @render.ui
+    def epochs_log() -> TagChild:
+        return view.epochs_log()
+
+    _acts(console, given, session)
+
+
+class _View:
+    """What one session shows of the experiment that its address names, or of the first."""
+
+    def __init__(self, console: parts.Console, session: Session) -> None:
+        self._session = session
+        self._seen = following.followed(session, console.experiments, "experiments")
+        self._log = following.followed(session, console.epochs, "epochs")
+
+    def asked(self) -> str | None:
+        return following.asked(self._session, "name")
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self._there())
+
+    def owner(self) -> tuple[str, str] | None:
+        """Give the policy's name and mode."""
+        found = self._chosen()
+        return (
+            None
+            if found is None or found.policy is None
+            else (found.policy.name, found.policy.mode)
+        )
+
+    def board(self) -> TagChild:
+        found, shown = self._seen(), self._chosen()
+        if found is None:
+            return shell.waiting("the experiment")
+        nothing = _nothing(found.value, self.asked()) if shown is None else None
+        board = None if shown is None else _board(shown, self._log())
+        return TagList(shell.problem(found), board, nothing)
+
+    def epochs_log(self) -> TagChild:
+        shown = self._chosen()
+        return (
+            None if shown is None or shown.policy is None else _log(self._log(), shown.policy.name)
+        )
+
+    def _there(self) -> tuple[Experiment, ...]:
+        found = self._seen()
+        return (None if found is None else found.value) or ()
+
+    def _chosen(self) -> Experiment | None:
+        name = self.asked()
+        return next((each for each in self._there() if name in {None, each.name}), None)
+
+
+def _acts(console: parts.Console, given: Inputs, session: Session) -> None:
+    """Do what the buttons say, and tell what came of it."""
     work: following.Work[str] = following.Work(session, "work")
     place = acting.Place(
         console.settings.kafka,
@@ -41,17 +119,6 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
         console.settings.namespace,
         console.settings.service_account,
     )
-
-    @render.ui
-    def experiment() -> TagChild:
-        found = seen()
-        if found is None:
-            return shell.waiting("the experiment")
-        return TagList(
-            shell.problem(found),
-            *(_experiment(each, log()) for each in found.value or ()),
-            _nothing() if found.value == () else None,
-        )
 
     @render.ui
     def done() -> TagChild:
@@ -63,10 +130,6 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
         if came.problem is not None:
             return shell.notice(tags.pre(str(came.problem)), "bad")
         return shell.notice(came.result, "good")
-
-    @render.ui
-    def epochs_log() -> TagChild:
-        return _log(log(), seen())
 
     @reactive.effect
     @reactive.event(given.freeze)
@@ -107,19 +170,38 @@ async def _activate(
     return f"{done.policy} acts: {done.gate}{forced}."
 
 
-def _nothing() -> Tag:
+def _nothing(there: Sequence[Experiment] | None, asked: str | None) -> TagChild:
+    if there is None:
+        return None
+    if asked is not None:
+        known = ", ".join(each.name for each in there) or "none"
+        return shell.notice(f"There is no experiment {asked!r}; there are: {known}.", "bad")
     return shell.empty("There is no experiment. `infra/catalogue/experiments.py` declares them.")
 
 
-def _experiment(found: Experiment, history: live.Seen[tuple[Epoch, ...]] | None) -> TagList:
+def _choice(names: Sequence[str], asked: str | None) -> TagChild:
+    if len(names) <= 1:
+        return None
+    current = asked or names[0]
+    return tags.nav(
+        *(
+            tags.a(
+                name,
+                href=f"/experiment/?{urllib.parse.urlencode({'name': name})}",
+                aria_current="page" if name == current else None,
+            )
+            for name in names
+        ),
+        class_="tabs",
+        aria_label="Experiments",
+    )
+
+
+def _board(found: Experiment, history: live.Seen[tuple[Epoch, ...]] | None) -> TagList:
     policy = found.policy
     own = experiments.of((history.value if history else None) or (), policy.name) if policy else ()
     return TagList(
-        shell.heading(
-            found.name,
-            _lead(found),
-            *(_actions(policy) if policy else ()),
-        ),
+        shell.heading(found.name, _lead(found)),
         None
         if found.ready
         else shell.notice(f"The experiment is not ready: {found.message}", "bad"),
@@ -158,37 +240,44 @@ def _lead(found: Experiment) -> TagChild:
     )
 
 
-def _actions(policy: Policy) -> list[TagChild]:
-    freeze = tags.button(
-        "Freeze",
-        type="button",
-        data_send="freeze",
-        data_name=policy.name,
-        disabled=True if policy.mode == "frozen" else None,
-        title="Leaves the weights as they are; learning goes on",
+def _actions(policy: str, mode: str) -> Tag:
+    return tags.div(
+        tags.button(
+            "Freeze",
+            type="button",
+            data_send="freeze",
+            data_name=policy,
+            disabled=True if mode == "frozen" else None,
+            title="Leaves the weights as they are; learning goes on",
+        ),
+        tags.button(
+            "Activate",
+            type="button",
+            class_="primary",
+            data_send="activate",
+            data_name=policy,
+            disabled=True if mode == "active" else None,
+            title="Lets the policy act, if its gate passes",
+        ),
+        _forced(policy) if mode != "active" else None,
+        class_="actions",
+        data_mode=mode,
     )
-    activate = tags.button(
-        "Activate",
-        type="button",
-        class_="primary",
-        data_send="activate",
-        data_name=policy.name,
-        disabled=True if policy.mode == "active" else None,
-        title="Lets the policy act, if its gate passes",
-    )
-    forced = tags.details(
+
+
+def _forced(policy: str) -> Tag:
+    return tags.details(
         tags.summary("Activate whatever the gate says"),
         tags.label("Reason, recorded with the policy", tags.input(type="text", id="reason")),
         tags.button(
             "Activate by force",
             type="button",
             data_send="activate",
-            data_name=policy.name,
+            data_name=policy,
             data_with="reason",
         ),
         class_="forced",
     )
-    return [freeze, activate, forced if policy.mode != "active" else None]
 
 
 def _arms(arms: Sequence[Arm]) -> Tag:
@@ -265,21 +354,14 @@ def _regret(arms: Sequence[Arm], history: Sequence[Epoch]) -> TagChild:
     )
 
 
-def _log(
-    found: "live.Seen[tuple[Epoch, ...]] | None",
-    seen: "live.Seen[tuple[Experiment, ...]] | None",
-) -> TagChild:
+def _log(found: "live.Seen[tuple[Epoch, ...]] | None", policy: str) -> TagChild:
     if found is None:
         return shell.waiting("the log of epochs")
-    known = {
-        each.policy.name: each.name for each in (seen.value if seen else None) or () if each.policy
-    }
-    shown = [each for each in reversed(found.value or ()) if each.policy in known or not known]
+    shown = experiments.of(found.value or (), policy)[::-1]
     rows = [
         (
             str(each.number),
             experiments.utc(each.time),
-            each.policy,
             ", ".join(f"{arm} {share:.1%}" for arm, share in each.shares().items()),
             shell.pill("applied", "good")
             if each.applied
@@ -290,7 +372,7 @@ def _log(
     ]
     body = (
         shell.table(
-            ("epoch", "ended (UTC)", "policy", "weights", "", "why"),
+            ("epoch", "ended (UTC)", "weights", "", "why"),
             rows,
             caption="Epochs, the newest first",
             numbers=(0,),

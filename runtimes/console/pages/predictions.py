@@ -2,7 +2,7 @@
 
 import json
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from htmltools import Tag, TagChild, TagList, tags
@@ -56,17 +56,16 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
     del given, output
     seen = following.followed(session, console.predictions, "predictions")
     work: following.Work[Trace | Decided] = following.Work(session, "trace")
-    asked = asked_id(session)
 
     @reactive.effect
     def _() -> None:
-        identity = asked()
+        identity = following.asked(session, "id")
         if identity is not None:
             work.begin(found(console, identity))
 
     @render.ui
     def trace() -> TagChild:
-        if asked() is None:
+        if following.asked(session, "id") is None:
             return None
         done = work.done()
         if done is None:
@@ -81,19 +80,6 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
         if rows is None:
             return shell.waiting("the newest predictions")
         return TagList(shell.problem(rows), _newest(rows.value))
-
-
-def asked_id(session: Session) -> Callable[[], str | None]:
-    """Give the id in the page's address; None if there is none."""
-
-    @reactive.calc
-    def asked() -> str | None:
-        query = urllib.parse.parse_qs(
-            str(session.clientdata.url_search()).lstrip("?"), keep_blank_values=True
-        )
-        return query["id"][0].strip() if "id" in query else None
-
-    return asked
 
 
 async def found(console: parts.Console, identity: str) -> Trace | Decided:

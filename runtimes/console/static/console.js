@@ -60,3 +60,32 @@ document.addEventListener("DOMContentLoaded", () => {
     setTimeout(again, 1000);
   });
 });
+
+// What is written anew while somebody is in it: who was on an element is on its successor, what
+// was open is open, what was scrolled is where it was.
+const key = (each) =>
+  each.id || each.getAttribute("href") || each.dataset.step || each.getAttribute("aria-label") ||
+  (each.tagName === "SUMMARY" ? each.textContent : "");
+const kept = { focus: null, open: new Set(), scroll: new Map() };
+const found = (tag, wanted) =>
+  [...document.querySelectorAll(`main ${tag}`)].find((each) => key(each) === wanted);
+document.addEventListener("focusin", ({ target }) => {
+  kept.focus = target.closest("main") && key(target) ? [target.tagName, key(target)] : null;
+});
+document.addEventListener("toggle", ({ target }) => {
+  const summary = target.querySelector("summary");
+  if (summary && target.isConnected) kept.open[target.open ? "add" : "delete"](key(summary));
+}, true);
+document.addEventListener("scroll", ({ target }) => {
+  if (target.classList?.contains("scroll")) kept.scroll.set(key(target), target.scrollTop);
+}, true);
+document.addEventListener("DOMContentLoaded", () => {
+  new MutationObserver(() => {
+    for (const each of document.querySelectorAll("main details:not([open])"))
+      if (kept.open.has(key(each.querySelector("summary")))) each.open = true;
+    for (const each of document.querySelectorAll("main .scroll"))
+      if (!each.scrollTop && kept.scroll.get(key(each))) each.scrollTop = kept.scroll.get(key(each));
+    if (kept.focus && document.activeElement === document.body)
+      found(...kept.focus)?.focus({ preventScroll: true });
+  }).observe(document.querySelector("main"), { childList: true, subtree: true });
+});
