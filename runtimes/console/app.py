@@ -15,12 +15,12 @@ from starlette.staticfiles import StaticFiles
 
 from . import following, parts, shell
 from .live import ended
-from .pages import Page, experiment, predictions
+from .pages import Page, experiment, explanations, predictions
 from .settings import Settings
 
 STATIC = pathlib.Path(__file__).parent / "static"
 
-PAGES: tuple[Page, ...] = (experiment.PAGE, predictions.PAGE)
+PAGES: tuple[Page, ...] = (experiment.PAGE, predictions.PAGE, explanations.PAGE)
 
 
 def make(given: Settings) -> Starlette:

@@ -33,7 +33,7 @@ def followed(session: Session, live: Live[T], name: str) -> reactive.Value[Seen[
     return value
 
 
-def distinct(read: Callable[[], T], name: str) -> reactive.Value[T | None]:
+def distinct(read: Callable[[], T | None], name: str) -> reactive.Value[T | None]:
     """Give a reactive value that changes only if what is read is another; None at first."""
     value: reactive.Value[T | None] = reactive.value(None, name=name)
 

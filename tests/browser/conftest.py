@@ -37,6 +37,7 @@ def chromium():
     setup.install_browser()
     found = toolchain.chromium()
     assert found is not None
+    sync_api.expect.set_options(timeout=SECONDS * 1000)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found.program, env={**os.environ, **found.environment}

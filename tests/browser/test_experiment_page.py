@@ -14,7 +14,7 @@ from tests.conformance import apply
 from tests.conformance.environment import eventually
 from tests.conformance.worlds import World
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 EXPERIMENT = "console-experiment"
 POLICY = f"console-{uuid.uuid4().hex[:8]}"

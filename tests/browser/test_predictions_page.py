@@ -7,7 +7,7 @@ from infra.catalogue import pipelines
 from runtimes import contract
 from tests.stack import forecasts
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

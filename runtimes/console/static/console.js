@@ -28,20 +28,17 @@ document.addEventListener("click", (event) => {
   if (button) send(button);
 });
 
-// What-if sliders: each shows its value, all are sent together once one came to rest.
-document.addEventListener("input", (event) => {
-  const slider = event.target.closest("input[data-feature]");
-  if (!slider) return;
-  slider.closest("label").querySelector("output").value = Number(slider.value).toPrecision(4);
+// What-if sliders: each shows its value; those that were moved are sent once one came to rest.
+document.addEventListener("input", ({ target }) => {
+  if (!target.matches("input[data-feature]")) return;
+  target.dataset.moved = "";
+  target.closest("label").querySelector("output").value = Number(target.value).toPrecision(4);
 });
-document.addEventListener("change", (event) => {
-  const choice = event.target.closest("select[data-send]");
-  if (choice) Shiny.setInputValue(choice.dataset.send, choice.value, { priority: "event" });
-  const slider = event.target.closest("input[data-feature]");
-  if (!slider) return;
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches("input[data-feature]")) return;
   const values = {};
-  for (const each of slider.closest("form").querySelectorAll("input[data-feature]"))
-    if (each.value !== each.dataset.begins) values[each.dataset.feature] = Number(each.value);
+  for (const each of target.closest("form").querySelectorAll("input[data-moved]"))
+    values[each.dataset.feature] = Number(each.value);
   Shiny.setInputValue("what_if", values, { priority: "event" });
 });
 
