@@ -126,18 +126,23 @@ def _fresh(
 def _row(
     name: str, newest: Enriched | None, score: Drift | None, age: float | None
 ) -> tuple[TagChild, ...]:
-    alarmed = score is not None and score.score > _BORDER
     return (
         name,
         newest.date if newest else "–",
         "–" if age is None else f"{age / _DAY:.1f} days",
         tags.span(f"{newest.quality:.2f}", data_quality=name) if newest else "–",
         tags.span(f"{score.score:.2f}", data_drift=name) if score else "–",
-        shell.pill("drifted", "bad") if alarmed else shell.pill("usual", "good" if score else ""),
+        _state(score),
         str(score.days) if score else "–",
         ", ".join(score.drifted) if score and score.drifted else "none",
         utc(newest.time) if newest else "not asked yet",
     )
+
+
+def _state(score: Drift | None) -> Tag:
+    if score is None:
+        return shell.pill("too few days watched")
+    return shell.pill("drifted", "bad") if score.score > _BORDER else shell.pill("usual", "good")
 
 
 def _spread(found: Sequence[Enriched], watched: Seen[Watched] | None, symbol: str) -> TagChild:
@@ -160,7 +165,7 @@ def _spread(found: Sequence[Enriched], watched: Seen[Watched] | None, symbol: st
         shell.card(
             f"{symbol}: distributions",
             _distributions(days),
-            note=f"Over {len(days)} days that were asked for; the line is the newest.",
+            note="Over the days that were asked for; the line is the newest.",
             wide=True,
         ),
     )
@@ -186,7 +191,7 @@ def _values(newest: Enriched) -> Tag:
 def _distributions(days: Sequence[Enriched]) -> TagChild:
     if len(days) < _FEW:
         return shell.empty(
-            f"There are {len(days)} days: a distribution needs {_FEW}. ",
+            f"Days that were asked for: {len(days)}. A distribution needs {_FEW}. ",
             tags.p(tags.code("uv run bellwether replay --speed 20"), " streams history."),
         )
     charts = []
