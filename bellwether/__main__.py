@@ -539,7 +539,7 @@ def render_command(
 @app.command("test")
 def check(
     tier: typing.Annotated[
-        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
+        list[str] | None, typer.Option(help="Only these: lint, types, unit, cluster, stack.")
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
@@ -552,7 +552,8 @@ def check(
         )
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
-    setup.install(training=True)
+    definitions = paths.ROOT.parent / "shared" / "crds"
+    setup.install(training=True, api_server="cluster" in chosen and definitions.exists())
     if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
         _train(wanted.data, wanted.seed)
     raise typer.Exit(0 if checks.run(chosen) else 1)

@@ -24,6 +24,7 @@ class Bandit(component.Component):
             "port": PORT,
             "prometheus": "http://prometheus-operated:9090",
             "gateway": "http://seldon-mesh",
+            "lease": controller_rights.LEASE,
         }
         self.controller = workload.declare(
             self,

@@ -44,6 +44,12 @@ def built_pulumi() -> pathlib.Path:
     return folder / "bin" / "pulumi"
 
 
+def kubernetes() -> pathlib.Path:
+    """The folder of `etcd` and `kube-apiserver`, built from Go modules for tests against a real API server."""
+    pins = paths.ROOT / "tools" / "kubernetes"
+    return tool_folder("kubernetes", pins / "go.mod", pins / "go.sum") / "bin"
+
+
 def debian_folder() -> pathlib.Path:
     """Debian's packages, unpacked beside the system rather than installed into it.
 
