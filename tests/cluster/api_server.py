@@ -9,6 +9,7 @@ import contextlib
 import json
 import pathlib
 import secrets
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ Manifest = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
+_NOT_YET = {httpx.codes.NOT_FOUND, httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
+
 
 class RefusedError(Exception):
     """The API server's answer is an error: `code` is HTTP's, `reason` Kubernetes' word."""
@@ -38,10 +41,11 @@ class Client:
     """Speaks to the server as one user."""
 
     def __init__(self, url: str, authority: pathlib.Path, token: str) -> None:
-        self.token = token
+        self.warnings: list[str] = []
+        """What the server has warned of, such as Pod Security's objections to a Deployment."""
         self.http = httpx.Client(
             base_url=url,
-            verify=str(authority),
+            verify=ssl.create_default_context(cafile=authority),
             timeout=20,
             headers={"authorization": f"Bearer {token}"},
         )
@@ -75,6 +79,7 @@ class Client:
         )
         if not answer.is_success:
             raise RefusedError(answer)
+        self.warnings += answer.headers.get_list("warning")
         found: Manifest = answer.json()
         return found
 
@@ -83,9 +88,7 @@ class Client:
         collection = self.path(manifest).rpartition("/")[0]
         return self.call("POST", collection, manifest, fieldValidation="Strict", **params)
 
-    def apply(
-        self, manifest: Mapping[str, Any], manager: str = "tests", **params: Any
-    ) -> Manifest:
+    def apply(self, manifest: Mapping[str, Any], manager: str = "tests", **params: Any) -> Manifest:
         """Apply an object server-side, with strict field validation."""
         told = {"fieldManager": manager, "fieldValidation": "Strict", **params}
         return self.call("PATCH", self.path(manifest), manifest, APPLY, **told)
@@ -112,7 +115,7 @@ class Client:
 
 
 class ApiServer:
-    """The two processes; `admin` may everything."""
+    """The two processes."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         programs = toolchain.kubernetes()
@@ -121,6 +124,7 @@ class ApiServer:
         self.authority = folder / "certificates" / "apiserver.crt"
         self._folder = folder
         self._token = secrets.token_hex(16)
+        self._admin: Client | None = None
         store = f"http://127.0.0.1:{etcd}"
         self._etcd = Part(
             [
@@ -153,7 +157,6 @@ class ApiServer:
         self._etcd.start()
         self._server.start()
         until(self._ready, "the API server is ready", 120)
-        self.admin = Client(self.url, self.authority, self._token)
 
     def _ready(self) -> bool | None:
         for part in (self._etcd, self._server):
@@ -161,14 +164,19 @@ class ApiServer:
                 raise RuntimeError(f"{part.log}: {part.log.read_text()[-3000:]}")
         if not self.authority.exists():
             return None
-        headers = {"authorization": f"Bearer {self._token}"}
+        if self._admin is None:
+            self._admin = Client(self.url, self.authority, self._token)
         try:
-            answer = httpx.get(
-                f"{self.url}/readyz", headers=headers, verify=str(self.authority), timeout=5
-            )
+            return self._admin.http.get("/readyz").is_success or None
         except httpx.TransportError:
             return None
-        return answer.is_success or None
+
+    @property
+    def admin(self) -> Client:
+        """Speak as who may everything; once started."""
+        if self._admin is None:
+            raise RuntimeError("the API server is not started")
+        return self._admin
 
     def close(self) -> None:
         """Kill both."""
@@ -208,7 +216,7 @@ class ApiServer:
                 try:
                     self.admin.call("GET", path)
                 except RefusedError as error:
-                    if error.code == httpx.codes.NOT_FOUND:
+                    if error.code in _NOT_YET:
                         return None
                     raise
         return True

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,7 @@ class Cluster:
         self._client = httpx.Client(
             base_url=api,
             timeout=_SECONDS,
-            verify=str(authority) if authority.exists() else True,
+            verify=ssl.create_default_context(cafile=authority if authority.exists() else None),
         )
 
     def close(self) -> None:
