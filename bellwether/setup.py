@@ -79,7 +79,7 @@ def install(*, training: bool, api_server: bool = False) -> None:
         problems: list[str] = []
         for future in concurrent.futures.as_completed(running):
             part = running[future]
-            title, without = part.title, part.without
+            title = part.title
             titles.remove(title)
             step.advance()
             step.describe(", ".join(titles))
@@ -88,10 +88,10 @@ def install(*, training: bool, api_server: bool = False) -> None:
                 steps.console.print(f"  [green]✓[/] {title}")
             elif isinstance(error, SetupError | subprocess.CalledProcessError | OSError):
                 problem = f"{title}: {_explained(error)}"
-                if without is None:
+                if part.without is None:
                     problems.append(problem)
                 else:
-                    steps.console.print(rich.markup.escape(f"  ! {problem}\n    {without}"))
+                    steps.console.print(rich.markup.escape(f"  ! {problem}\n    {part.without}"))
             else:
                 raise error
         if problems:

@@ -45,7 +45,7 @@ def built_pulumi() -> pathlib.Path:
 
 
 def kubernetes() -> pathlib.Path:
-    """The folder of `etcd` and `kube-apiserver`, built from Go modules for tests against a real API server."""
+    """The folder of `etcd` and `kube-apiserver`, built from Go modules for tests/cluster."""
     pins = paths.ROOT / "tools" / "kubernetes"
     return tool_folder("kubernetes", pins / "go.mod", pins / "go.sum") / "bin"
 

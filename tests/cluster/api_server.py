@@ -10,8 +10,6 @@ import json
 import pathlib
 import secrets
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 

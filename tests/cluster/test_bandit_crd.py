@@ -60,7 +60,7 @@ def test_what_the_schema_does_not_allow_is_refused_with_its_path(api_server, nam
 def test_a_policy_without_its_experiment_is_refused(api_server, namespace):
     without = _policy(namespace)
     del without["spec"]["experiment"]
-    with pytest.raises(api_servers.RefusedError, match="spec.experiment"):
+    with pytest.raises(api_servers.RefusedError, match=r"spec\.experiment"):
         api_server.admin.create(without)
 
 
