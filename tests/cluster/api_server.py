@@ -121,7 +121,7 @@ class ApiServer:
         self.url = f"https://127.0.0.1:{port}"
         self.authority = folder / "certificates" / "apiserver.crt"
         self._folder = folder
-        self._token = secrets.token_hex(16)
+        self.token = secrets.token_hex(16)
         self._admin: Client | None = None
         store = f"http://127.0.0.1:{etcd}"
         self._etcd = Part(
@@ -135,7 +135,7 @@ class ApiServer:
         signing = folder / "service-accounts.key"
         tokens = folder / "tokens.csv"
         signing.write_text(_signing_key())
-        tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')
+        tokens.write_text(f'{self.token},admin,admin,"system:masters"\n')
         self._server = Part(
             [
                 *(str(programs / "kube-apiserver"), f"--etcd-servers={store}"),
@@ -163,7 +163,7 @@ class ApiServer:
         if not self.authority.exists():
             return None
         if self._admin is None:
-            self._admin = Client(self.url, self.authority, self._token)
+            self._admin = Client(self.url, self.authority, self.token)
         try:
             return self._admin.http.get("/readyz").is_success or None
         except httpx.TransportError:
