@@ -161,7 +161,7 @@ def test_a_pod_that_is_not_restricted_is_refused_there(applied, api_server):
     container = pod["spec"]["containers"][0]
     container["securityContext"]["capabilities"] = {"add": ["NET_ADMIN"]}
     path = f"/api/v1/namespaces/{applied.namespace}/pods"
-    with pytest.raises(api_servers.RefusedError, match="violates PodSecurity.*capabilities"):
+    with pytest.raises(api_servers.RefusedError, match=r"violates PodSecurity.*capabilities"):
         api_server.admin.call("POST", path, pod, dryRun="All")
 
 
@@ -176,6 +176,9 @@ def test_the_namespace_is_deny_by_default_and_nothing_uses_the_default_account(a
             for each in policies
             if each["metadata"]["namespace"] == namespace
         ), namespace
-    accounts = {pod["spec"].get("serviceAccountName") for title, pod in _pods(applied)
-                if not title.startswith("Server/")}
+    accounts = {
+        pod["spec"].get("serviceAccountName")
+        for title, pod in _pods(applied)
+        if not title.startswith("Server/")
+    }
     assert accounts.isdisjoint({None, "default"})
