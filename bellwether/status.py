@@ -34,6 +34,7 @@ _SHOWN_PORT = {
     "drift": "drift",
     "bandit": "bandit",
     "monitor": "monitor",
+    "console": "console",
     "feature-stream": "feature_stream",
 }
 
