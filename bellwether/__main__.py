@@ -609,7 +609,8 @@ def render_command(
 @app.command("test")
 def check(
     tier: typing.Annotated[
-        list[str] | None, typer.Option(help="Only these: lint, types, unit, cluster, stack, browser.")
+        list[str] | None,
+        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser."),
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
