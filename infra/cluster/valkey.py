@@ -96,7 +96,7 @@ exec haproxy -W -db -f /etc/bellwether/haproxy.cfg
 _PROXY_PORT = 8404
 _PROXY_USER = 99
 
-_CLIENTS = ("feature-stream", "bandit", "monitor", "console", "seldon-server")
+_CLIENTS = ("feature-stream", "bandit", "monitor", "console", "seldon-server", "valkey-backup")
 """Whose pods read and write."""
 
 _READY = (
