@@ -11,17 +11,25 @@ _HEAD = f"""\
 What no environment may do, checked before anything is touched.
 This page is written from `policies/` by `uv run python -m policies.document > docs/policies.md`.
 
-Three ways to run them:
+What a stack registers, without an engine or a cluster; `--json` is for programs:
 
-| where | how |
-|---|---|
-| everything that a stack registers, without engine or cluster | `uv run bellwether policies -s staging`, `--json` for programs |
-| preview and update | `pulumi preview --policy-pack policies/bellwether-policies` (with Pulumi's Python language host also `--policy-pack policies`) |
-| a state that exists | `pulumi policy analyze --policy-pack policies/bellwether-policies --file state.json` |
+```console
+$ uv run bellwether policies -s staging
+```
+
+A preview or an update, and a state that exists; with Pulumi's Python language host,
+`--policy-pack policies` works too:
+
+```console
+$ pulumi preview -s staging --policy-pack policies/bellwether-policies
+$ pulumi policy analyze --policy-pack policies/bellwether-policies --file state.json
+```
 
 A `mandatory` rule stops the operation, an `advisory` one is shown, `off` is not looked at.
-How severe a rule is depends on `bellwether:environment` in `Pulumi.<stack>.yaml`; a stack without one is judged as production.
-Rules that look at the whole stack speak at the end of a preview, but only after an update's resources were made: preview first.
+How severe a rule is depends on `bellwether:environment` in `Pulumi.<stack>.yaml`.
+A stack without one is judged as production.
+Rules that look at the whole stack speak when all of it is known: at the end of a preview, and at the
+end of an update, when its resources are already made. Preview first.
 Of a secret, the policies see that it is one, and nothing else; what they say of a plain one never shows it.
 
 ## Exceptions
@@ -30,14 +38,14 @@ An object is excused by its annotation `{exceptions.ANNOTATION}: "<rule>: <reaso
 Exceptions are listed in every audit, as `excused`, with their reason.
 Where the table does not allow one, the annotation is itself a fault.
 
-Two annotations answer a rule instead of excusing it:
+Two annotations answer a rule instead of excusing from it:
 `{accounts.USES_API}` says what a workload's token is for, `{stateful.BACKUP}` how a stateful part is made again.
 
 ## Rules
 
 | rule | dev | staging | production | can be excused in |
 |---|---|---|---|---|
-"""
+"""  # noqa: E501  a page's line is a sentence
 
 
 def text() -> str:
@@ -51,8 +59,7 @@ def text() -> str:
             f"| {excused} |\n"
         )
     sections = [
-        f"\n### {each.name}\n\n{each.summary}\n\nWhy: {each.reason}\n\n"
-        f"Remedy: {each.remedy}.\n"
+        f"\n### {each.name}\n\n{each.summary}\n\nWhy: {each.reason}\n\nRemedy: {each.remedy}.\n"
         for each in rules.ALL
     ]
     return _HEAD + "".join(rows) + "".join(sections)

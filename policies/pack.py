@@ -13,7 +13,7 @@ import pulumi_policy.deserialize
 import pulumi_policy.policy
 import pulumi_policy.proxy
 
-from policies import judge, objects, rule, rules, stacks
+from policies import judge, levels, objects, rule, rules, stacks
 
 NAME = "bellwether"
 ADVICE = "-advice"
@@ -31,7 +31,14 @@ def serve() -> None:
 
 def policies() -> list[pulumi_policy.Policy]:
     """Give every rule as Pulumi's policies."""
-    return [make(each, mandatory=mandatory) for each in rules.ALL for mandatory in (True, False)]
+    always = [make(each, mandatory=True) for each in rules.ALL]
+    return always + [make(each, mandatory=False) for each in rules.ALL if _varies(each)]
+
+
+def _varies(given: rule.Rule) -> bool:
+    """Whether a rule is advice somewhere, or can be excused."""
+    level = levels.LEVELS[given.name]
+    return bool(level.excused_in) or "advisory" in {level.dev, level.staging, level.production}
 
 
 def make(given: rule.Rule, *, mandatory: bool) -> pulumi_policy.Policy:

@@ -137,7 +137,9 @@ RESOURCES = (
     ),
     thing("v1", "Secret", "credentials", stringData={"password": objects.HIDDEN}),
     thing("v1", "ConfigMap", "console", data={"console.json": '{"kafka": "kafka:9093"}'}),
-    thing("apps/v1", "Deployment", "console", spec={"replicas": 2, "template": template("console")}),
+    thing(
+        "apps/v1", "Deployment", "console", spec={"replicas": 2, "template": template("console")}
+    ),
     budget("console", name_label("console")),
     thing(
         "apps/v1",
@@ -261,7 +263,9 @@ RESOURCES = (
             "namespace": "bellwether",
             "version": "0.45.2",
             "repositoryOpts": {"repo": "https://strimzi.io/charts/"},
-            "values": {"image": {"registry": "quay.io", "repository": "strimzi/op", "tag": "0.45.2"}},
+            "values": {
+                "image": {"registry": "quay.io", "repository": "strimzi/op", "tag": "0.45.2"}
+            },
         },
     ),
 )

@@ -89,7 +89,9 @@ def test_a_local_stack_is_no_clusters():
 
 def test_the_page_says_what_the_table_says():
     page = policies.paths.ROOT / "docs" / "policies.md"
-    assert page.read_text() == document.text(), "uv run python -m policies.document > docs/policies.md"
+    assert page.read_text() == document.text(), (
+        "uv run python -m policies.document > docs/policies.md"
+    )
 
 
 def _run(monkeypatch, *arguments):

@@ -1,5 +1,7 @@
 """Each rule lets the good stack be, and stops each bad case with its reason."""
 
+# ruff: noqa: E501  a case is one line, to be compared with its neighbours
+
 import exemplary_stack as exemplary
 import pytest
 from pulumi_policy import (
@@ -108,7 +110,12 @@ BAD = [
 ]  # fmt: skip
 OPTIONS = [
     ("stateful-kept", "StatefulSet/valkey", {"protect": False}, "nothing protects it"),
-    ("stateful-kept", "KafkaTopic/decisions", {"retained": False}, "goes when its declaration does"),
+    (
+        "stateful-kept",
+        "KafkaTopic/decisions",
+        {"retained": False},
+        "goes when its declaration does",
+    ),
     ("bandit-owns-weights", "Experiment/mab", {"ignored": ()}, "takes back what `mab` learnt"),
 ]
 CASES = [
@@ -194,11 +201,15 @@ def _reported(name, resources):
     ]
     if isinstance(policy, ResourceValidationPolicy):
         for each, option in zip(resources, options, strict=True):
-            args = ResourceValidationArgs(each.type, each.inputs, _urn(each), each.name, option, None)
+            args = ResourceValidationArgs(
+                each.type, each.inputs, _urn(each), each.name, option, None
+            )
             policy.validate(args, report)
     else:
         whole = [
-            PolicyResource(each.type, each.inputs, _urn(each), each.name, option, None, None, [], {})
+            PolicyResource(
+                each.type, each.inputs, _urn(each), each.name, option, None, None, [], {}
+            )
             for each, option in zip(resources, options, strict=True)
         ]
         policy.validate(StackValidationArgs(whole), report)

@@ -10,7 +10,7 @@ import yaml
 from policies import detection
 
 CANARY = "hunter2-canary"
-RANDOM = random.Random(7)
+RANDOM = random.Random(7)  # noqa: S311  keys of nothing
 KEY = "".join(RANDOM.choices(string.ascii_letters + string.digits + "+/", k=40))
 HEXADECIMAL = "".join(RANDOM.choices("0123456789abcdef", k=64))
 
@@ -91,7 +91,7 @@ def test_what_only_sounds_like_a_secret_is_let_be(values):
 
 
 def test_random_keys_of_every_usual_length_are_found():
-    chance = random.Random(11)
+    chance = random.Random(11)  # noqa: S311  keys of nothing
     alphabets = (string.ascii_letters + string.digits, string.ascii_letters + string.digits + "+/")
     for alphabet in alphabets:
         for length in (24, 32, 40, 64, 88):
@@ -109,5 +109,3 @@ def test_a_path_leads_into_a_file_inside_a_config_map():
     text = json.dumps({"valkey": {"password": CANARY}})
     (found,) = detection.search({"data": {"console.json": text}})
     assert found.path == "data.console.json:.valkey.password"
-
-
