@@ -1,6 +1,5 @@
 """The pack under the real CLI: `--policy-pack` on an update, `policy analyze` on a state."""
 
-import json
 import os
 import pathlib
 import re
@@ -16,7 +15,6 @@ from infra.local import toolchain
 
 PACK = paths.ROOT / "policies" / "bellwether-policies"
 CANARY = "canary-of-a-secret-4711"
-STACK = "production"
 
 
 class Registered(pulumi.ComponentResource):
@@ -37,12 +35,6 @@ def _revealed(value):
     return (
         pulumi.Output.secret(CANARY) if value == recording.cluster_settings.PLACEHOLDER else value
     )
-
-
-@pytest.fixture(scope="module")
-def found():
-    kinds = ("kubernetes:",)
-    return [each for each in recording.record(STACK) if each.type.startswith(kinds)]
 
 
 @pytest.fixture(scope="module")
@@ -67,69 +59,60 @@ def variables(folder):
     }
 
 
-@pytest.fixture(scope="module")
-def updated(folder, variables, found):
-    """Everything that production registers, under the pack."""
-
-    def program():
-        for each in found:
-            Registered(
-                each.type, each.name, _revealed(each.inputs), each.protect, each.ignore_changes
-            )
-
-    stack = _stack(folder, variables, STACK, program)
-    stack.up(policy_packs=[str(PACK)])
-    state = folder / "state.json"
-    _pulumi(folder, variables, "stack", "export", "--stack", STACK, "--file", str(state))
-    return state
-
-
-def test_everything_that_production_registers_passes_the_clis_policy_pack(updated):
-    resources = json.loads(updated.read_text())["deployment"]["resources"]
-    assert len(resources) > 100
-    assert CANARY not in updated.read_text()
-
-
-def test_a_bad_resource_is_stopped_with_its_reason_and_no_secret_is_shown(folder, variables):
+def _bad():
+    """A Secret in plain text, and a pod with all that a pod shall not have."""
     meta = {"name": "a", "namespace": "bellwether"}
+    inputs = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"a": CANARY}}
+    Registered("kubernetes:core/v1:Secret", "plain", inputs)
+    hidden = {**inputs, "stringData": {"a": pulumi.Output.secret(CANARY)}}
+    Registered("kubernetes:core/v1:Secret", "hidden", hidden)
+    spec = {"containers": [{"name": "a", "image": "docker.io/valkey/valkey:latest"}]}
+    inputs = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+    Registered("kubernetes:core/v1:Pod", "loose", inputs)
 
-    def program():
-        inputs = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": meta,
-            "stringData": {"a": CANARY},
-        }
-        Registered("kubernetes:core/v1:Secret", "plain", inputs)
-        spec = {"containers": [{"name": "a", "image": "docker.io/valkey/valkey:latest"}]}
-        inputs = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
-        Registered("kubernetes:core/v1:Pod", "loose", inputs)
 
-    stack = _stack(folder, variables, "judged-as-production-is", program)
-    with pytest.raises(pulumi.automation.CommandError) as stopped:
-        stack.preview(policy_packs=[str(PACK)])
-    said = str(stopped.value)
-    assert "[mandatory]  plaintext-secret  (kubernetes:core/v1:Secret: plain)" in said
+def _is_stopped_with_its_reasons(said):
+    found = re.findall(r"\[mandatory\]\s+plaintext-secret\s+\((.*?)\)", said)
+    assert found == ["kubernetes:core/v1:Secret: plain"]
     assert "stringData.a: it is no secret to Pulumi" in said
     assert "has the tag `latest`" in said
     assert "nothing denies ingress by default" in said
     assert CANARY not in said
 
 
-def test_of_a_state_that_exists_what_is_bad_and_nothing_else_is_reported(updated, variables):
-    document = json.loads(updated.read_text())
-    for each in document["deployment"]["resources"]:
-        if each["urn"].endswith("Deployment/bandit"):
-            pod = each["inputs"]["spec"]["template"]["spec"]
-            pod["containers"][0]["image"] = "docker.io/valkey/valkey:latest"
-    bad = updated.with_name("bad.json")
-    bad.write_text(json.dumps(document))
-    stopped = _analyze(bad, variables)
-    said = stopped.stdout + stopped.stderr
+def test_everything_that_production_registers_passes_the_clis_policy_pack(folder, variables):
+    found = [r for r in recording.record("production") if r.type.startswith("kubernetes:")]
+    assert any(each.secret_paths for each in found)
+
+    def program():
+        for each in found:
+            inputs = _revealed(each.inputs)
+            Registered(each.type, each.name, inputs, each.protect, each.ignore_changes)
+
+    made = _stack(folder, variables, "production", program).preview(policy_packs=[str(PACK)])
+    assert made.change_summary["create"] == len(found) + 1
+    assert "bellwether@v0.1.0" in made.stdout
+    assert not re.search(r"\[(mandatory|advisory)\]", made.stdout)
+    assert CANARY not in made.stdout + made.stderr
+
+
+def test_a_bad_resource_is_stopped_with_its_reason_and_no_secret_is_shown(folder, variables):
+    stack = _stack(folder, variables, "judged-as-production-is", _bad)
+    with pytest.raises(pulumi.automation.CommandError) as stopped:
+        stack.preview(policy_packs=[str(PACK)])
+    _is_stopped_with_its_reasons(str(stopped.value))
+
+
+def test_a_state_that_exists_is_analysed(folder, variables):
+    _stack(folder, variables, "exists-already", _bad).up()
+    state = folder / "state.json"
+    exported = _pulumi(
+        folder, variables, "stack", "export", "--stack", "exists-already", "--file", str(state)
+    )
+    assert exported.returncode == 0, exported.stderr
+    stopped = _analyze(state, variables)
     assert stopped.returncode != 0
-    assert re.findall(r"\[(?:mandatory|advisory)\]\s+(\S+)", said) == ["image-pinned"]
-    assert "has the tag `latest`" in said
-    assert CANARY not in said
+    _is_stopped_with_its_reasons(stopped.stdout + stopped.stderr)
 
 
 def _analyze(state: pathlib.Path, variables):
