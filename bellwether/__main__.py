@@ -606,6 +606,25 @@ def render_command(
         steps.console.print(f"{made.files} files of stack {made.stack} in {made.out}")
 
 
+@app.command("policies")
+def policies_command(
+    stack: typing.Annotated[
+        str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
+    from bellwether import policies  # noqa: PLC0415  a command loads what it uses
+
+    made = policies.audit(stack)
+    if json_:
+        _print_json(made.document())
+    else:
+        typer.echo(made.markdown(), nl=False)
+    if not made.passed:
+        raise typer.Exit(1)
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[
