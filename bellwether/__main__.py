@@ -521,6 +521,28 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+monitor_app = typer.Typer(help="What the monitor has seen.", no_args_is_help=True)
+app.add_typer(monitor_app, name="monitor")
+
+
+@monitor_app.command("query")
+def monitor_query_command(
+    sql: typing.Annotated[
+        str, typer.Argument(help="SQL over predictions, features, decisions, rewards.")
+    ],
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Ask the monitor's files, such as "select model, count(*) from predictions group by model"."""
+    from bellwether import monitor  # noqa: PLC0415  a command loads what it uses
+
+    rows = monitor.query(environment.Stack(stack), sql)
+    if json_:
+        _print_json(rows)
+    else:
+        steps.console.print(monitor.table(rows))
+
+
 artifacts_app = typer.Typer(help="What was trained, where clusters read it.", no_args_is_help=True)
 app.add_typer(artifacts_app, name="artifacts")
 
@@ -584,10 +606,30 @@ def render_command(
         steps.console.print(f"{made.files} files of stack {made.stack} in {made.out}")
 
 
+@app.command("policies")
+def policies_command(
+    stack: typing.Annotated[
+        str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
+    from bellwether import policies  # noqa: PLC0415  a command loads what it uses
+
+    made = policies.audit(stack)
+    if json_:
+        _print_json(made.document())
+    else:
+        typer.echo(made.markdown(), nl=False)
+    if not made.passed:
+        raise typer.Exit(1)
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[
-        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
+        list[str] | None,
+        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser."),
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
@@ -600,7 +642,8 @@ def check(
         )
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
-    setup.install(training=True)
+    definitions = paths.ROOT.parent / "shared" / "crds"
+    setup.install(training=True, api_server="cluster" in chosen and definitions.exists())
     if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
         _train(wanted.data, wanted.seed)
     raise typer.Exit(0 if checks.run(chosen) else 1)
@@ -626,6 +669,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         explain,
         features,
         load,
+        monitor,
         predict,
         simulation,
     )
@@ -643,6 +687,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         explain.ExplanationError,
         acting.BanditError,
         artifacts.ArtifactsError,
+        monitor.MonitorError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

@@ -44,6 +44,12 @@ def built_pulumi() -> pathlib.Path:
     return folder / "bin" / "pulumi"
 
 
+def kubernetes() -> pathlib.Path:
+    """The folder of `etcd` and `kube-apiserver`, built from Go modules for tests/cluster."""
+    pins = paths.ROOT / "tools" / "kubernetes"
+    return tool_folder("kubernetes", pins / "go.mod", pins / "go.sum") / "bin"
+
+
 def debian_folder() -> pathlib.Path:
     """Debian's packages, unpacked beside the system rather than installed into it.
 
@@ -166,6 +172,7 @@ class Toolchain:
     kafka_jars: pathlib.Path
     prometheus: pathlib.Path
     serving_python: pathlib.Path
+    monitor_python: pathlib.Path
 
     @classmethod
     def locate(cls) -> "Toolchain":
@@ -194,6 +201,9 @@ class Toolchain:
             prometheus=need("Prometheus", prometheus()),
             serving_python=need(
                 "the serving environment", python_of("serving") if complete("serving") else None
+            ),
+            monitor_python=need(
+                "the monitor's environment", python_of("monitor") if complete("monitor") else None
             ),
         )
         if missing:
