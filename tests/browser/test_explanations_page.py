@@ -102,3 +102,14 @@ def test_another_border_is_looked_for_and_what_is_none_is_refused(page):
 def test_a_prediction_that_does_not_exist_is_said(console, answer):
     with console.visit("/explanations/?id=nobody") as page:
         expect(page.locator("#why [role=alert]")).to_contain_text("Nothing is known of 'nobody'")
+
+
+def test_the_picture_of_the_readme_is_taken_of_the_whole_page(page, answer):
+    """`docs/pictures/console.png` is a copy of what this leaves."""
+    expect(page.locator("#flips tbody tr").first).to_be_visible()
+    expect(page.locator("input[data-feature]").first).to_be_visible()
+    expect(page.locator("#part_states summary")).to_contain_text("all parts answer")
+    picture = conftest.SCREENSHOTS / "console.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=picture, full_page=True)
+    assert picture.stat().st_size > 50_000
