@@ -43,7 +43,11 @@ def install(*, training: bool) -> None:
     parts = [
         Part("serving environment", lambda: toolchain.complete("serving"), _environment("serving")),
         Part("Kafka", lambda: toolchain.kafka_jars().exists(), _kafka),
-        Part("Prometheus", lambda: toolchain.prometheus() is not None, _debian("prometheus")),
+        Part(
+            "Prometheus",
+            lambda: toolchain.prometheus() is not None and toolchain.promtool() is not None,
+            _debian("prometheus"),
+        ),
         Part(
             "Valkey's exporter",
             lambda: toolchain.valkey_exporter() is not None,

@@ -105,6 +105,13 @@ class Settings(_Frozen):
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"
     )
+    alert_pace: float = pydantic.Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="what the times of alert rules are multiplied by: below 1 they fire and "
+        "resolve sooner, for demos and tests",
+    )
     kafka_heap_mb: int = pydantic.Field(
         256, ge=128, le=16384, description="heap of the Kafka broker"
     )
