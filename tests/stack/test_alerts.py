@@ -13,6 +13,7 @@ import pytest
 
 from bellwether import environment as environments
 from infra.catalogue import alerts as catalogue
+from infra.catalogue import dashboards
 from infra.catalogue.alerts import rule
 from tests import promql
 from tests.stack import conftest, forecasts
@@ -117,25 +118,24 @@ def test_a_stopped_feature_stream_fires_as_dead_and_as_a_target_and_resolves(
     prometheus.wait_until_well()
 
 
-def test_every_metric_and_label_of_the_rules_is_exported(
+def test_every_metric_and_label_of_rules_and_dashboards_is_exported(
     up: environments.Stack, prometheus: Prometheus
 ) -> None:
     """Once everything was used: some series begin with their first event."""
     for command in ("predict", "decide", "explain"):
         answer = conftest.bellwether(command, "--symbol", "SPX")
         assert answer.returncode == 0, answer.stderr
-    asked = {
-        each
-        for group in catalogue.rules("local")
-        for one in group.rules
-        for each in promql.asked(one.expression)
-    }
-    recorded = {
-        one.name
-        for group in catalogue.rules("local")
-        for one in group.rules
-        if isinstance(one, rule.Record)
-    }
+    rules = [each for group in catalogue.rules("local") for each in group.rules]
+    expressions = [each.expression for each in rules]
+    expressions += [
+        expression
+        for dashboard in dashboards.DASHBOARDS
+        for row in dashboard.rows
+        for panel in row.panels
+        for expression in panel.queries.values()
+    ]
+    asked = set().union(*(promql.asked(each) for each in expressions))
+    recorded = {each.name for each in rules if isinstance(each, rule.Record)} | {"ALERTS"}
     deadline = time.monotonic() + SECONDS
     while missing := unknown(prometheus, asked, recorded):
         assert time.monotonic() < deadline, f"not exported: {missing}"
