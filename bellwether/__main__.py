@@ -552,7 +552,7 @@ def check(
         )
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
-    setup.install(training=True)
+    setup.install(training=True, lint="lint" in chosen)
     if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
         _train(wanted.data, wanted.seed)
     raise typer.Exit(0 if checks.run(chosen) else 1)

@@ -30,11 +30,12 @@ class Part:
     install: collections.abc.Callable[[], None]
 
 
-def install(*, training: bool) -> None:
+def install(*, training: bool, lint: bool = False) -> None:
     """Install what is missing, side by side, each with a line of its own.
 
     Args:
         training: whether the training environment (5 GB) is needed now.
+        lint: whether the linter of workflows is needed now.
 
     Raises:
         SetupError: something cannot be installed; the others were.
@@ -54,6 +55,8 @@ def install(*, training: bool) -> None:
     if training:
         complete = lambda: toolchain.complete("training")  # noqa: E731  as the others above
         parts.insert(0, Part("training environment", complete, _environment("training")))
+    if lint:
+        parts.append(Part("actionlint", toolchain.actionlint().exists, _actionlint))
     missing = [part for part in parts if not part.present()]
     if not missing:
         return
@@ -104,6 +107,7 @@ def _check_base_tools(missing: list[Part]) -> None:
     prometheus = ".".join(map(str, versions.PROMETHEUS_MINIMUM))
     wanted = {
         "Pulumi CLI": ("go", f"Go {go} or newer, or the official pulumi {versions.PULUMI} on PATH"),
+        "actionlint": ("go", f"Go {go} or newer"),
         "Kafka": ("mvn", "`apt-get install maven openjdk-17-jdk-headless`"),
         "Prometheus": ("apt-get", f"a Debian system, or Prometheus {prometheus} on PATH"),
     }
@@ -151,6 +155,14 @@ def _pulumi() -> None:
         command = ["go", "build", "-trimpath", "-ldflags", f"-s -w {version}"]
         command += ["-o", str(folder / "bin" / "pulumi"), f"{module}/pkg/v3/cmd/pulumi"]
         _run(command, cwd=paths.ROOT / "tools", GOFLAGS="-mod=readonly")
+
+
+def _actionlint() -> None:
+    with _finished_folder(toolchain.actionlint().parent.parent) as folder:
+        command = ["go", "build", "-trimpath", "-ldflags", "-s -w"]
+        command += ["-o", str(folder / "bin" / "actionlint")]
+        command += ["github.com/rhysd/actionlint/cmd/actionlint"]
+        _run(command, cwd=paths.ROOT / "tools" / "actionlint", GOFLAGS="-mod=readonly")
 
 
 def _debian(package: str) -> collections.abc.Callable[[], None]:

@@ -1,0 +1,177 @@
+"""The JSON files that a comment is made of, by their names in one folder.
+
+`preview-<stack>.json`, `rendered-<stack>.json`, `policies-<stack>.json`, `images.json`, `load.json`,
+and `<any of them>.txt` where what should have made it failed and said why.
+"""
+
+import dataclasses
+import pathlib
+import typing
+
+import pydantic
+
+from bellwether.review import change, preview, rendered
+
+MANDATORY = "mandatory"
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
+
+
+class Violation(_Part):
+    """One resource that a policy has something against."""
+
+    policy: str
+    level: str
+    resource: str
+    message: str
+
+
+class Policies(_Part):
+    """What the policies say of everything that a stack registers."""
+
+    stack: str
+    policies: int
+    resources: int
+    violations: tuple[Violation, ...]
+
+    @property
+    def mandatory(self) -> tuple[Violation, ...]:
+        """Those that stop a deployment."""
+        return tuple(each for each in self.violations if each.level == MANDATORY)
+
+
+class Image(_Part):
+    """One image that was built."""
+
+    name: str
+    megabytes: float
+    """10^6 bytes, unpacked."""
+    budget: float
+    changed: bool = True
+    digest: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is within its budget."""
+        return self.megabytes <= self.budget
+
+
+class Images(_Part):
+    """What `bellwether images` says."""
+
+    images: tuple[Image, ...]
+
+
+class Journey(_Part):
+    """One journey of a load test; latencies in milliseconds."""
+
+    journey: str
+    requests: int
+    failed: int
+    requests_per_second: float
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class Load(_Part):
+    """What `bellwether load --json` says."""
+
+    holds: bool
+    broken: tuple[str, ...] = ()
+    parts: tuple[Journey, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """What is known of one stack."""
+
+    name: str
+    preview: preview.Preview | None = None
+    rendered: rendered.Rendered | None = None
+    policies: Policies | None = None
+
+    @property
+    def changes(self) -> tuple[change.Change, ...]:
+        """What changes: as the engine says, else as the renderings differ."""
+        if self.preview is not None:
+            return self.preview.changes
+        return () if self.rendered is None else self.rendered.changes
+
+
+@dataclasses.dataclass(frozen=True)
+class Reports:
+    """Everything that a comment is made of; what was not made is absent."""
+
+    stacks: tuple[Stack, ...] = ()
+    images: Images | None = None
+    load: Load | None = None
+    failures: tuple[tuple[str, str], ...] = ()
+    """(what should have been made, what was said)."""
+
+
+Model = typing.TypeVar("Model", bound=pydantic.BaseModel)
+_ORDER = ("dev", "staging", "production")
+_PREFIXES = ("preview-", "rendered-", "policies-")
+_SAID_LINES = 30
+
+
+def read(folder: pathlib.Path) -> Reports:
+    """Read every report in a folder.
+
+    Raises:
+        preview.ReportError: the folder is missing, or a file in it is not what its name says.
+
+    """
+    if not folder.is_dir():
+        raise preview.ReportError(
+            f"{folder} is no folder: `--reports` names that of the JSON files"
+        )
+    files = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    names = {
+        stem.removeprefix(prefix)
+        for stem in files
+        for prefix in _PREFIXES
+        if stem.startswith(prefix)
+    }
+    return Reports(
+        stacks=tuple(_stack(name, files) for name in sorted(names, key=_rank)),
+        images=_read(Images, files.get("images")),
+        load=_read(Load, files.get("load")),
+        failures=tuple(
+            (path.stem, _last_lines(path.read_text())) for path in sorted(folder.glob("*.txt"))
+        ),
+    )
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+
+
+def _stack(name: str, files: dict[str, pathlib.Path]) -> Stack:
+    digest = files.get(f"preview-{name}")
+    return Stack(
+        name=name,
+        preview=preview.read(digest) if digest else None,
+        rendered=_read(rendered.Rendered, files.get(f"rendered-{name}")),
+        policies=_read(Policies, files.get(f"policies-{name}")),
+    )
+
+
+def _read(model: type[Model], path: pathlib.Path | None) -> Model | None:
+    if path is None:
+        return None
+    try:
+        return model.model_validate_json(path.read_text())
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, problem["loc"])) or "the document"
+        raise preview.ReportError(
+            f"{path} is no report of {model.__name__.lower()}: {place}: {problem['msg']}"
+        ) from error
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_SAID_LINES:])
