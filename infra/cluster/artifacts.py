@@ -37,17 +37,26 @@ class Artifacts(component.Component):
         self.secret = self.add(_secret(site.settings))
 
 
-def _secret(stack: settings.Cluster) -> manifest.Manifest:
-    parameters = {
+def _parameters(stack: settings.Cluster, key: str, secret: str) -> dict[str, str]:
+    return {
         "provider": "Other",
         "env_auth": "false",
-        "access_key_id": stack.secret("artifacts_access_key"),
-        "secret_access_key": stack.secret("artifacts_secret_key"),
+        "access_key_id": key,
+        "secret_access_key": secret,
         "endpoint": stack.artifacts.endpoint,
         "region": stack.artifacts.region,
     }
-    agent = json.dumps({"type": "s3", "name": REMOTE, "parameters": parameters})
-    lines = [f"[{REMOTE}]", "type = s3", *(f"{key} = {value}" for key, value in parameters.items())]
+
+
+def rclone_configuration(stack: settings.Cluster, key: str, secret: str) -> str:
+    """Write what rclone reads: the bucket under the name REMOTE."""
+    given = {"type": "s3", **_parameters(stack, key, secret)}
+    return f"[{REMOTE}]\n" + "".join(f"{name} = {value}\n" for name, value in given.items())
+
+
+def _secret(stack: settings.Cluster) -> manifest.Manifest:
+    credentials = stack.secret("artifacts_access_key"), stack.secret("artifacts_secret_key")
+    agent = {"type": "s3", "name": REMOTE, "parameters": _parameters(stack, *credentials)}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -55,8 +64,8 @@ def _secret(stack: settings.Cluster) -> manifest.Manifest:
         "type": "Opaque",
         # The first is what Seldon's agent reads, the second what rclone reads itself.
         "stringData": {
-            REMOTE: pulumi.Output.secret(agent),
-            "rclone.conf": pulumi.Output.secret("".join(f"{line}\n" for line in lines)),
+            REMOTE: pulumi.Output.secret(json.dumps(agent)),
+            "rclone.conf": pulumi.Output.secret(rclone_configuration(stack, *credentials)),
         },
     }
 
