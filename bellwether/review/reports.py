@@ -10,9 +10,9 @@ import typing
 
 import pydantic
 
-from bellwether.review import change, preview, rendered
+from bellwether.review import change, comparison, digest
 
-MANDATORY = "mandatory"
+MANDATORY, EXCUSED = "mandatory", "excused"
 
 
 class _Part(pydantic.BaseModel):
@@ -20,26 +20,31 @@ class _Part(pydantic.BaseModel):
 
 
 class Violation(_Part):
-    """One resource that a policy has something against."""
+    """One rule that does not hold, for one object."""
 
-    policy: str
-    level: str
-    resource: str
+    rule: str
+    severity: str
+    object: str
+    path: str = ""
     message: str
+    remedy: str = ""
 
 
 class Policies(_Part):
-    """What the policies say of everything that a stack registers."""
+    """What `bellwether policies --json` says of everything that a stack registers."""
 
     stack: str
-    policies: int
-    resources: int
-    violations: tuple[Violation, ...]
+    judgements: tuple[Violation, ...]
 
     @property
     def mandatory(self) -> tuple[Violation, ...]:
         """Those that stop a deployment."""
-        return tuple(each for each in self.violations if each.level == MANDATORY)
+        return tuple(each for each in self.judgements if each.severity == MANDATORY)
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """All that are not excused."""
+        return tuple(each for each in self.judgements if each.severity != EXCUSED)
 
 
 class Image(_Part):
@@ -49,7 +54,6 @@ class Image(_Part):
     megabytes: float
     """10^6 bytes, unpacked."""
     budget: float
-    changed: bool = True
     digest: str | None = None
 
     @property
@@ -59,7 +63,7 @@ class Image(_Part):
 
 
 class Images(_Part):
-    """What `bellwether images` says."""
+    """What `bellwether images build --json` says."""
 
     images: tuple[Image, ...]
 
@@ -89,8 +93,8 @@ class Stack:
     """What is known of one stack."""
 
     name: str
-    preview: preview.Preview | None = None
-    rendered: rendered.Rendered | None = None
+    preview: digest.Preview | None = None
+    rendered: comparison.Rendered | None = None
     policies: Policies | None = None
 
     @property
@@ -122,13 +126,11 @@ def read(folder: pathlib.Path) -> Reports:
     """Read every report in a folder.
 
     Raises:
-        preview.ReportError: the folder is missing, or a file in it is not what its name says.
+        digest.ReportError: the folder is missing, or a file in it is not what its name says.
 
     """
     if not folder.is_dir():
-        raise preview.ReportError(
-            f"{folder} is no folder: `--reports` names that of the JSON files"
-        )
+        raise digest.ReportError(f"{folder} is no folder: `--reports` names that of the JSON files")
     files = {path.stem: path for path in sorted(folder.glob("*.json"))}
     names = {
         stem.removeprefix(prefix)
@@ -146,29 +148,52 @@ def read(folder: pathlib.Path) -> Reports:
     )
 
 
+def pushed(path: pathlib.Path) -> dict[str, str]:
+    """Give the digests of the images that were pushed, by name.
+
+    Raises:
+        digest.ReportError: the file is none of `bellwether images build --push --json`.
+
+    """
+    found = {each.name: each.digest for each in read_as(Images, path).images if each.digest}
+    if not found:
+        raise digest.ReportError(
+            f"{path} has no image that was pushed: `bellwether images build --push … --json` makes it"
+        )
+    return found
+
+
 def _rank(name: str) -> tuple[int, str]:
     return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
 
 
 def _stack(name: str, files: dict[str, pathlib.Path]) -> Stack:
-    digest = files.get(f"preview-{name}")
+    preview = files.get(f"preview-{name}")
     return Stack(
         name=name,
-        preview=preview.read(digest) if digest else None,
-        rendered=_read(rendered.Rendered, files.get(f"rendered-{name}")),
+        preview=digest.read(preview) if preview else None,
+        rendered=_read(comparison.Rendered, files.get(f"rendered-{name}")),
         policies=_read(Policies, files.get(f"policies-{name}")),
     )
 
 
 def _read(model: type[Model], path: pathlib.Path | None) -> Model | None:
-    if path is None:
-        return None
+    return None if path is None else read_as(model, path)
+
+
+def read_as(model: type[Model], path: pathlib.Path) -> Model:
+    """Read one report.
+
+    Raises:
+        digest.ReportError: the file is something else.
+
+    """
     try:
         return model.model_validate_json(path.read_text())
     except pydantic.ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, problem["loc"])) or "the document"
-        raise preview.ReportError(
+        raise digest.ReportError(
             f"{path} is no report of {model.__name__.lower()}: {place}: {problem['msg']}"
         ) from error
 

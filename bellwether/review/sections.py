@@ -3,7 +3,7 @@
 import collections.abc
 import dataclasses
 
-from bellwether.review import change, markdown, rendered, reports
+from bellwether.review import change, comparison, markdown, reports
 
 _STEPS_SHOWN = 100
 _FILE_LINES = 80
@@ -73,9 +73,8 @@ def _rendered_cell(stack: reports.Stack) -> str:
 def _images_line(found: reports.Reports) -> list[str]:
     if found.images is None:
         return []
-    changed = [image for image in found.images.images if image.changed]
     over = [image for image in found.images.images if not image.fits]
-    text = f"- Images: {markdown.counted(len(changed), 'changed', 'changed')}"
+    text = f"- Images: {len(found.images.images):,} built"
     if over:
         text += f", **{markdown.counted(len(over), 'is', 'are')} over budget**"
     return [text]
@@ -99,15 +98,18 @@ def _failure(name: str, said: str) -> Section:
 
 
 def _violations(found: reports.Reports) -> list[Section]:
-    rows = [
-        f"- **{markdown.prose(each.level)}** {markdown.code(each.policy)} in "
-        f"{markdown.code(stack.name)}, {markdown.code(each.resource)}: {markdown.prose(each.message)}"
+    judged = [
+        (stack.name, each)
         for stack in found.stacks
         if stack.policies
-        for each in sorted(
-            stack.policies.violations,
-            key=lambda v: (v.level != reports.MANDATORY, v.policy, v.resource),
-        )
+        for each in stack.policies.violations
+    ]
+    judged.sort(key=lambda each: each[1].severity != reports.MANDATORY)
+    rows = [
+        f"- **{markdown.prose(each.severity)}** {markdown.code(each.rule)} in "
+        f"{markdown.code(stack)}, {markdown.code(each.object)} {markdown.code(each.path)}: "
+        f"{markdown.prose(each.message)} {markdown.prose(each.remedy)}"
+        for stack, each in judged
     ]
     if not rows:
         return []
@@ -139,7 +141,7 @@ def _step(each: change.Change) -> str:
     return f"- {each.operation} {markdown.code(each.title)}{because}"
 
 
-def _difference(found: rendered.Rendered) -> Section:
+def _difference(found: comparison.Rendered) -> Section:
     title = f"Manifests of {found.stack}, compared with {found.base[:12]}"
     if not found.files:
         return Section(4, ("",))
@@ -152,7 +154,7 @@ def _difference(found: rendered.Rendered) -> Section:
     return Section(4, (whole, short, *_shorter(title, rows)))
 
 
-def _diffs(title: str, files: collections.abc.Iterable[rendered.File], lines: int | None) -> str:
+def _diffs(title: str, files: collections.abc.Iterable[comparison.File], lines: int | None) -> str:
     parts = []
     for file in files:
         shown = file.diff.splitlines()
@@ -172,12 +174,11 @@ def _images(found: reports.Reports) -> list[Section]:
             markdown.code(image.name),
             f"{image.megabytes:,.0f}" if image.fits else f"**{image.megabytes:,.0f}**",
             f"{image.budget:,.0f}",
-            "yes" if image.changed else "no",
             markdown.code(image.digest) if image.digest else "not pushed",
         ]
         for image in found.images.images
     ]
-    headings = ("image", "MB", "budget", "changed", "digest")
+    headings = ("image", "MB", "budget", "digest")
     title = f"Images: {len(rows):,}"
     return [Section(2, (markdown.folded(title, markdown.table(headings, rows)), ""))]
 
