@@ -227,8 +227,9 @@ def comment_command(
 
 @app.command("pin")
 def pin_command(
-    images: typing.Annotated[
-        pathlib.Path, typer.Option(help="What `bellwether images build --push --json` printed.")
+    reports: typing.Annotated[
+        pathlib.Path,
+        typer.Option(help="The folder of images*.json, as `images build --push --json` prints it."),
     ],
     stack: ClusterOption,
     registry: typing.Annotated[
@@ -237,9 +238,9 @@ def pin_command(
 ) -> None:
     """Write the digests of pushed images into a stack's file."""
     from bellwether import rollback  # noqa: PLC0415  a command loads what it uses
-    from bellwether.review import reports  # noqa: PLC0415  as above
+    from bellwether.review import reports as reports_module  # noqa: PLC0415  as above
 
-    digests = reports.pushed(images)
+    digests = reports_module.pushed(reports)
     file = environment.Stack(stack).file
     rollback.pin(file, registry, digests)
     steps.console.print(f"{len(digests)} digests are in {file.name}")

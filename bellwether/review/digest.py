@@ -32,6 +32,14 @@ class ReportError(Exception):
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: typing.Any) -> typing.Any:
+        """The engine writes `null` for a map that is empty."""
+        if not isinstance(given, collections.abc.Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None}
+
 
 class State(_Part):
     """A resource before or after."""

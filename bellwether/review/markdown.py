@@ -4,6 +4,8 @@ import collections.abc
 import re
 
 _TICKS = re.compile("`+")
+_SPAN = re.compile(r"((?<!`)`[^`<>|]+`(?!`))")
+"""Code within a sentence: between single ticks, and harmless should a tick beside it pair otherwise."""
 
 
 def code(text: object) -> str:
@@ -17,8 +19,8 @@ def code(text: object) -> str:
 def prose(text: str) -> str:
     """Write a sentence of somebody else's: no tag, no mention, no link, no new block; code stays code."""
     joined = " ".join(text.split())
-    parts = re.split(r"(`[^`]*`)", joined)
-    return "".join(part if part.startswith("`") else _escaped(part) for part in parts)
+    parts = _SPAN.split(joined)  # every second is a span
+    return "".join(part if i % 2 else _escaped(part) for i, part in enumerate(parts))
 
 
 def _escaped(text: str) -> str:

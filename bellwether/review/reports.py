@@ -1,6 +1,6 @@
 """The JSON files that a comment is made of, by their names in one folder.
 
-`preview-<stack>.json`, `rendered-<stack>.json`, `policies-<stack>.json`, `images.json`, `load.json`,
+`preview-<stack>.json`, `rendered-<stack>.json`, `policies-<stack>.json`, `images*.json`, `load.json`,
 and `<any of them>.txt` where what should have made it failed and said why.
 """
 
@@ -66,6 +66,11 @@ class Images(_Part):
     """What `bellwether images build --json` says."""
 
     images: tuple[Image, ...]
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _listed(cls, given: typing.Any) -> typing.Any:
+        return {"images": given} if isinstance(given, list) else given
 
 
 class Journey(_Part):
@@ -140,7 +145,7 @@ def read(folder: pathlib.Path) -> Reports:
     }
     return Reports(
         stacks=tuple(_stack(name, files) for name in sorted(names, key=_rank)),
-        images=_read(Images, files.get("images")),
+        images=_images(folder),
         load=_read(Load, files.get("load")),
         failures=tuple(
             (path.stem, _last_lines(path.read_text())) for path in sorted(folder.glob("*.txt"))
@@ -148,19 +153,28 @@ def read(folder: pathlib.Path) -> Reports:
     )
 
 
-def pushed(path: pathlib.Path) -> dict[str, str]:
+def pushed(folder: pathlib.Path) -> dict[str, str]:
     """Give the digests of the images that were pushed, by name.
 
     Raises:
-        digest.ReportError: the file is none of `bellwether images build --push --json`.
+        digest.ReportError: no report in the folder has any.
 
     """
-    found = {each.name: each.digest for each in read_as(Images, path).images if each.digest}
-    if not found:
+    found = _images(folder)
+    digests = {each.name: each.digest for each in found.images if each.digest} if found else {}
+    if not digests:
         raise digest.ReportError(
-            f"{path} has no image that was pushed: `bellwether images build --push … --json` makes it"
+            f"{folder} has no images*.json with an image that was pushed: "
+            "`bellwether images build --push REGISTRY --json` makes one"
         )
-    return found
+    return digests
+
+
+def _images(folder: pathlib.Path) -> Images | None:
+    """Read `images.json` and every `images-….json`: several jobs may have built."""
+    found = [read_as(Images, path) for path in sorted(folder.glob("images*.json"))]
+    every = {each.name: each for images in found for each in images.images}
+    return Images(images=tuple(every[name] for name in sorted(every))) if found else None
 
 
 def _rank(name: str) -> tuple[int, str]:
