@@ -52,9 +52,17 @@ def _print_json(value: typing.Any) -> None:
 
 
 @app.command("setup")
-def setup_command() -> None:
+def setup_command(
+    cluster: typing.Annotated[
+        bool,
+        typer.Option("--cluster", help="Only what a cluster's stack needs: Pulumi, a provider."),
+    ] = False,
+) -> None:
     """Install what the local environment needs and does not find; `up` does this by itself."""
-    setup.install(training=True)
+    if cluster:
+        setup.install_for_cluster()
+    else:
+        setup.install(training=True)
 
 
 @app.command()

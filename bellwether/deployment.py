@@ -116,7 +116,7 @@ def check(stack: environment.Stack) -> None:
     missing = [
         *_configuration(stack),
         *_engine(),
-        *_provider(),
+        *missing_provider(),
         *_passphrase(stack),
         *_cluster(wanted),
     ]
@@ -147,7 +147,8 @@ def _engine() -> list[str]:
     return ["the Pulumi CLI: `uv run bellwether setup` builds it, or put the official one on PATH"]
 
 
-def _provider() -> list[str]:
+def missing_provider() -> list[str]:
+    """Say how to get the Kubernetes provider where it is missing."""
     home = pathlib.Path(os.environ.get("PULUMI_HOME") or pathlib.Path.home() / ".pulumi")
     version = manifest.PROVIDER_VERSION
     plugin = home / "plugins" / f"resource-kubernetes-v{version}" / PROVIDER
@@ -155,8 +156,8 @@ def _provider() -> list[str]:
         return []
     return [
         (
-            f"Pulumi's Kubernetes provider {version}: `pulumi plugin install resource kubernetes "
-            f"{version}` brings it (looked for {plugin}, and {PROVIDER} on PATH)"
+            f"Pulumi's Kubernetes provider {version}: `uv run bellwether setup --cluster` "
+            f"brings it, as `pulumi plugin install resource kubernetes {version}` does (looked for {plugin}, and {PROVIDER} on PATH)"
         )
     ]
 

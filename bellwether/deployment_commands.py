@@ -235,15 +235,24 @@ def pin_command(
     registry: typing.Annotated[
         str, typer.Option(help="Where they are; by default where the file says.")
     ] = "",
+    others_good: typing.Annotated[
+        bool,
+        typer.Option(
+            "--others-good/--no-others-good",
+            help="Take images without a report as they were good last, or leave them as they are.",
+        ),
+    ] = False,
 ) -> None:
-    """Write the digests of pushed images into a stack's file."""
+    """Write the digests of pushed images into a stack's file, in this checkout alone."""
     from bellwether import rollback  # noqa: PLC0415  a command loads what it uses
     from bellwether.review import reports as reports_module  # noqa: PLC0415  as above
 
+    selected = environment.Stack(stack)
     digests = reports_module.pushed(reports)
-    file = environment.Stack(stack).file
-    rollback.pin(file, registry, digests)
-    steps.console.print(f"{len(digests)} digests are in {file.name}")
+    if others_good:
+        digests = {**rollback.last_good(selected).digests, **digests}
+    rollback.pin(selected.file, registry, digests)
+    steps.console.print(f"{len(digests)} digests written into {selected.file.name}")
 
 
 @app.command("mark-good")
@@ -272,13 +281,13 @@ def attempt_command(
         list[str], typer.Argument(help="After --: what to run; its output is the report.")
     ],
 ) -> None:
-    """Keep a command's output as a report NAME.json, or what it said in NAME.txt if it fails."""
+    """Keep a command's output as a report NAME.json; where there is none, why in NAME.txt."""
     reports.mkdir(parents=True, exist_ok=True)
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     sys.stderr.write(ended.stderr)
     if ended.stdout.strip():
         (reports / f"{name}.json").write_text(ended.stdout)
-    if ended.returncode:
+    elif ended.returncode:
         (reports / f"{name}.txt").write_text(ended.stderr)
     raise typer.Exit(ended.returncode)
 

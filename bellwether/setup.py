@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import tempfile
 
-from bellwether import steps
+from bellwether import deployment, steps
 from infra import paths, versions
+from infra.cluster import manifest
 from infra.local import toolchain
 
 
@@ -85,6 +86,24 @@ def install(*, training: bool, lint: bool = False) -> None:
                 raise error
         if problems:
             raise SetupError("not everything could be installed:\n" + "\n".join(problems))
+
+
+def install_for_cluster() -> None:
+    """Install what a cluster's stack needs on this side, if it is missing: Pulumi and its provider.
+
+    Raises:
+        SetupError: something cannot be had here.
+
+    """
+    with steps.step("Pulumi and its Kubernetes provider"), _only_one("setup"):
+        try:
+            if toolchain.pulumi() is None:
+                _pulumi()
+            if deployment.missing_provider():
+                command = [str(toolchain.pulumi()), "plugin", "install", "resource", "kubernetes"]
+                _run([*command, manifest.PROVIDER_VERSION])
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise SetupError(_explained(error)) from error
 
 
 def install_browser() -> None:

@@ -18,8 +18,8 @@ def folder(tmp_path):
     """Reports as a run leaves them: the previews are recorded ones of the engine."""
     shutil.copy(FIXTURES / "preview-created.json", tmp_path / "preview-dev.json")
     shutil.copy(FIXTURES / "preview-mixed.json", tmp_path / "preview-production.json")
-    write(tmp_path, "policies-dev", {"stack": "dev", "judgements": []})
-    write(tmp_path, "policies-production", {"stack": "production", "judgements": [judgement()]})
+    write(tmp_path, "policies-dev", [])
+    write(tmp_path, "policies-production", [judgement()])
     write(
         tmp_path,
         "rendered-production",
@@ -28,7 +28,7 @@ def folder(tmp_path):
     write(
         tmp_path,
         "images",
-        {"images": [image("router", 180.0, 200), image("explainer", 900.0, 800)]},
+        [image("router", 180.0, 200), image("explainer", 900.0, 800)],
     )
     write(tmp_path, "load", load(holds=False, broken=["experiment: p99 is 90 ms, at most 50 ms"]))
     return tmp_path
@@ -138,7 +138,7 @@ def test_it_stays_within_the_limit_whatever_it_is_about(folder, limit):
     judged = [
         judgement(object=f"Deployment bellwether/part-{i}", message="m" * 200) for i in range(500)
     ]
-    write(folder, "policies-production", {"stack": "production", "judgements": judged})
+    write(folder, "policies-production", judged)
     (folder / "preview-staging.txt").write_text("said\n" * 10_000)
     text = render(folder, limit=limit)
     assert len(text.encode()) <= limit
@@ -167,7 +167,7 @@ def test_with_room_for_nothing_there_is_still_whole_markdown(folder):
 
 def test_characters_of_many_bytes_are_counted_as_bytes(folder):
     judged = [judgement(message="\N{BRAIN}" * 300) for _ in range(500)]
-    write(folder, "policies-production", {"stack": "production", "judgements": judged})
+    write(folder, "policies-production", judged)
     assert len(render(folder).encode()) <= comment.LIMIT
 
 
@@ -175,7 +175,7 @@ def test_names_cannot_change_the_page_around_them(folder):
     hostile = "x` </details> | @team <img src=x> [a](http://b)"
     write(
         folder, "policies-dev",
-        {"stack": "dev", "judgements": [judgement(object=hostile, message=f"{hostile} ``` y")]},
+        [judgement(object=hostile, message=f"{hostile} ``` y")],
     )  # fmt: skip
     text = render(folder)
     (line,) = [each for each in text.splitlines() if "in `dev`" in each]
