@@ -157,7 +157,8 @@ def missing_provider() -> list[str]:
     return [
         (
             f"Pulumi's Kubernetes provider {version}: `uv run bellwether setup --cluster` "
-            f"brings it, as `pulumi plugin install resource kubernetes {version}` does (looked for {plugin}, and {PROVIDER} on PATH)"
+            f"brings it, as `pulumi plugin install resource kubernetes {version}` does "
+            f"(looked for {plugin}, and {PROVIDER} on PATH)"
         )
     ]
 
