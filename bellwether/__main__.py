@@ -606,10 +606,30 @@ def render_command(
         steps.console.print(f"{made.files} files of stack {made.stack} in {made.out}")
 
 
+@app.command("policies")
+def policies_command(
+    stack: typing.Annotated[
+        str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
+    from bellwether import policies  # noqa: PLC0415  a command loads what it uses
+
+    made = policies.audit(stack)
+    if json_:
+        _print_json(made.document())
+    else:
+        typer.echo(made.markdown(), nl=False)
+    if not made.passed:
+        raise typer.Exit(1)
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[
-        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
+        list[str] | None,
+        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser."),
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
@@ -622,7 +642,12 @@ def check(
         )
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
-    setup.install(training=True, lint="lint" in chosen)
+    definitions = paths.ROOT.parent / "shared" / "crds"
+    setup.install(
+        training=True,
+        lint="lint" in chosen,
+        api_server="cluster" in chosen and definitions.exists(),
+    )
     if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
         _train(wanted.data, wanted.seed)
     raise typer.Exit(0 if checks.run(chosen) else 1)

@@ -25,6 +25,7 @@ _COMMANDS = {
 }
 _TESTS = {
     "unit": ("tests/unit",),
+    "cluster": ("tests/cluster",),
     "stack": ("tests/stack", "tests/conformance"),
     "browser": ("tests/browser",),
 }
