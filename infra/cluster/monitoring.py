@@ -38,6 +38,8 @@ class Monitoring(component.Component):
             workload="prometheus",
         )
         self.add(_prometheus(site), ready="condition=Available", after=[*operator, *account])
+        if site.size.replicas > 1:
+            self.add(workload.budget("prometheus", labels.selector("prometheus")))
         for watched in (*pod_monitors(), prometheus_rule()):
             self.add(watched, after=operator)
         for dashboard in dashboard_files():
