@@ -14,7 +14,7 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import bandit_commands, environment, setup, steps
+from bellwether import bandit_commands, deployment_commands, environment, setup, steps
 from infra import paths, settings
 from infra.local import toolchain
 
@@ -52,18 +52,35 @@ def _print_json(value: typing.Any) -> None:
 
 
 @app.command("setup")
-def setup_command() -> None:
+def setup_command(
+    cluster: typing.Annotated[
+        bool,
+        typer.Option("--cluster", help="Only what a cluster's stack needs: Pulumi, a provider."),
+    ] = False,
+) -> None:
     """Install what the local environment needs and does not find; `up` does this by itself."""
-    setup.install(training=True)
+    if cluster:
+        setup.install_for_cluster()
+    else:
+        setup.install(training=True)
 
 
 @app.command()
-def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
+def up(
+    stack: StackOption = environment.DEFAULT_STACK,
+    plan: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Do what this plan says (`preview --save-plan`), or nothing."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
     """Bring the environment up: install, train, start, declare, and say what is there."""
     from bellwether import status, training  # noqa: PLC0415  a command loads what it uses: --help stays quick
     from models import sources  # noqa: PLC0415  as above
 
     selected = environment.Stack(stack)
+    if deployment_commands.up(selected, plan, json_=json_):
+        return
     wanted = selected.settings()
     trained = training.trained(wanted.data, wanted.seed)
     setup.install(training=trained is None)
@@ -84,24 +101,6 @@ def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
         f"Next: [bold]uv run bellwether predict --symbol {symbol}[/]\n"
         "      [bold]uv run bellwether load --users 20 --duration 30s[/]"
     )
-
-
-@app.command()
-def preview(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
-    """Say what `up` would change, compared with what really runs."""
-    change = environment.preview(environment.Stack(stack))
-    if json_:
-        _print_json({"changes": change.counts, "steps": change.steps})
-        return
-    if change.empty:
-        steps.console.print("Nothing to change.")
-        return
-    shown = rich.table.Table()
-    for heading in ("would", "what", "because of"):
-        shown.add_column(heading, overflow="fold")
-    for operation, what, properties in change.steps:
-        shown.add_row(operation, what, ", ".join(properties))
-    steps.console.print(shown)
 
 
 @app.command()
@@ -357,6 +356,7 @@ def bench_command(
 
 
 simulate_app = typer.Typer(help="Try what is declared in made-up worlds.", no_args_is_help=True)
+app.add_typer(deployment_commands.app)
 app.add_typer(simulate_app, name="simulate")
 
 
@@ -649,7 +649,11 @@ def check(
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
     definitions = paths.ROOT.parent / "shared" / "crds"
-    setup.install(training=True, api_server="cluster" in chosen and definitions.exists())
+    setup.install(
+        training=True,
+        lint="lint" in chosen,
+        api_server="cluster" in chosen and definitions.exists(),
+    )
     if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
         _train(wanted.data, wanted.seed)
     raise typer.Exit(0 if checks.run(chosen) else 1)
@@ -698,6 +702,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
         simulation.SimulationError,
+        *deployment_commands.expected_errors(),
     )
 
 

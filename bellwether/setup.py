@@ -14,8 +14,9 @@ import tempfile
 
 import rich.markup
 
-from bellwether import steps
+from bellwether import deployment, steps
 from infra import paths, versions
+from infra.cluster import manifest
 from infra.local import toolchain
 
 
@@ -34,11 +35,12 @@ class Part:
     """What happens without it, where nothing else depends on it; its failure is then told alone."""
 
 
-def install(*, training: bool, api_server: bool = False) -> None:
+def install(*, training: bool, lint: bool = False, api_server: bool = False) -> None:
     """Install what is missing, side by side, each with a line of its own.
 
     Args:
         training: whether the training environment (5 GB) is needed now.
+        lint: whether the linter of workflows is needed now.
         api_server: whether tests will need a Kubernetes API server (some minutes to build).
 
     Raises:
@@ -62,6 +64,8 @@ def install(*, training: bool, api_server: bool = False) -> None:
     if training:
         complete = lambda: toolchain.complete("training")  # noqa: E731  as the others above
         parts.insert(0, Part("training environment", complete, _environment("training")))
+    if lint:
+        parts.append(Part("actionlint", toolchain.actionlint().exists, _actionlint))
     if api_server:
         built = lambda: toolchain.kubernetes().exists()  # noqa: E731  as the others above
         without = "tests against an API server will be skipped"
@@ -101,6 +105,24 @@ def install(*, training: bool, api_server: bool = False) -> None:
             raise SetupError("not everything could be installed:\n" + "\n".join(problems))
 
 
+def install_for_cluster() -> None:
+    """Install what a cluster's stack needs on this side, if it is missing: Pulumi and its provider.
+
+    Raises:
+        SetupError: something cannot be had here.
+
+    """
+    with steps.step("Pulumi and its Kubernetes provider"), _only_one("setup"):
+        try:
+            if toolchain.pulumi() is None:
+                _pulumi()
+            if deployment.missing_provider():
+                command = [str(toolchain.pulumi()), "plugin", "install", "resource", "kubernetes"]
+                _run([*command, manifest.PROVIDER_VERSION])
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise SetupError(_explained(error)) from error
+
+
 def install_browser() -> None:
     """Install the browser of the browser tests, if there is none.
 
@@ -137,6 +159,7 @@ def _check_base_tools(missing: list[Part]) -> None:
     prometheus = ".".join(map(str, versions.PROMETHEUS_MINIMUM))
     wanted = {
         "Pulumi CLI": ("go", f"Go {go} or newer, or the official pulumi {versions.PULUMI} on PATH"),
+        "actionlint": ("go", f"Go {go} or newer"),
         "Kafka": ("mvn", "`apt-get install maven openjdk-17-jdk-headless`"),
         "Prometheus": ("apt-get", f"a Debian system, or Prometheus {prometheus} on PATH"),
     }
@@ -184,6 +207,14 @@ def _pulumi() -> None:
         command = ["go", "build", "-trimpath", "-ldflags", f"-s -w {version}"]
         command += ["-o", str(folder / "bin" / "pulumi"), f"{module}/pkg/v3/cmd/pulumi"]
         _run(command, cwd=paths.ROOT / "tools", GOFLAGS="-mod=readonly")
+
+
+def _actionlint() -> None:
+    with _finished_folder(toolchain.actionlint().parent.parent) as folder:
+        command = ["go", "build", "-trimpath", "-ldflags", "-s -w"]
+        command += ["-o", str(folder / "bin" / "actionlint")]
+        command += ["github.com/rhysd/actionlint/cmd/actionlint"]
+        _run(command, cwd=paths.ROOT / "tools" / "actionlint", GOFLAGS="-mod=readonly")
 
 
 def _kubernetes() -> None:
