@@ -628,12 +628,18 @@ def policies_command(
     stack: typing.Annotated[
         str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
     ],
+    markdown: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also append the Markdown to this file.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
     from bellwether import policies  # noqa: PLC0415  a command loads what it uses
 
     made = policies.audit(stack)
+    if markdown is not None:
+        with markdown.open("a") as summary:
+            summary.write(made.markdown())
     if json_:
         _print_json(made.document())
     else:
