@@ -14,7 +14,7 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import bandit_commands, environment, setup, steps
+from bellwether import bandit_commands, environment, images_commands, setup, steps
 from infra import paths, settings
 from infra.local import toolchain
 
@@ -390,6 +390,7 @@ def simulate_router_command(
 features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 app.add_typer(bandit_commands.app, name="bandit")
+app.add_typer(images_commands.app, name="images")
 
 
 @features_app.command("training-set")
@@ -581,6 +582,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict,
         simulation,
     )
+    from bellwether.images import catalogue  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
 
@@ -593,6 +595,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         features.FeatureStoreError,
         explain.ExplanationError,
         bandit.BanditError,
+        catalogue.ImageError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
