@@ -540,7 +540,7 @@ def render_command(
 @app.command("test")
 def check(
     tier: typing.Annotated[
-        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
+        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack, images.")
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""

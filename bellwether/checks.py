@@ -18,7 +18,11 @@ _COMMANDS = {
     "lint": (("ruff", "check", *SOURCES), ("ruff", "format", "--check", *SOURCES)),
     "types": (("mypy",),),
 }
-_TESTS = {"unit": ("tests/unit",), "stack": ("tests/stack", "tests/conformance")}
+_TESTS = {
+    "unit": ("tests/unit",),
+    "stack": ("tests/stack", "tests/conformance"),
+    "images": ("tests/images",),
+}
 TIERS = (*_COMMANDS, *_TESTS)
 
 

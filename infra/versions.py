@@ -12,7 +12,9 @@ PROMETHEUS_MINIMUM = (2, 42)  # Debian 12's; a newer one on PATH is used
 VALKEY_EXPORTER_MINIMUM = (1, 45)  # Debian 12's prometheus-redis-exporter
 
 # renovate: datasource=docker depName=debian
-BASE_IMAGE = "debian:bookworm-slim@sha256:96e378d7e6531ac9a15ad505478fcc2e69f371b10f5cdf87857c4b8188404716"
+BASE_IMAGE = (
+    "debian:bookworm-slim@sha256:96e378d7e6531ac9a15ad505478fcc2e69f371b10f5cdf87857c4b8188404716"
+)
 """What our images are built on where an engine can pull; the Python in them is Debian's."""
 
 STRIMZI = "0.45.2"  # renovate: datasource=github-releases depName=strimzi/strimzi-kafka-operator

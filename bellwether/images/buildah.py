@@ -60,9 +60,7 @@ class Buildah:
             self._run("rm", container)
 
     @contextlib.contextmanager
-    def run(
-        self, reference: str, wanted: engine.Run
-    ) -> collections.abc.Iterator[bundle.Running]:
+    def run(self, reference: str, wanted: engine.Run) -> collections.abc.Iterator[bundle.Running]:
         """See `engine.Engine`."""
         said = self.configuration(reference)
         with (

@@ -102,11 +102,8 @@ def build(
         catalogue.ImageError: a build failed, or an image is not what it has to be.
 
     """
-    debian_tools.home().mkdir(parents=True, exist_ok=True)
-    with (debian_tools.home() / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        bottom = base_of(builder, on)
-        return [_build(builder, image, bottom, fresh=fresh) for image in images]
+    bottom = base_of(builder, on)
+    return [_built(builder, image, bottom, fresh=fresh) for image in images]
 
 
 def pushed(builder: engine.Engine, made: Built, registry: str) -> Built:
@@ -129,14 +126,32 @@ def reference(image: catalogue.Image, content: str, bottom: str) -> str:
     return f"localhost/{_PROJECT}/{image.name}:{both[:16]}"
 
 
-def _build(builder: engine.Engine, image: catalogue.Image, bottom: str, *, fresh: bool) -> Built:
+def _built(builder: engine.Engine, image: catalogue.Image, bottom: str, *, fresh: bool) -> Built:
     content = changes.digest(image)
     tag = reference(image, content, bottom)
     folder = paths.home() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     known = folder / f"{tag.rpartition(':')[2]}.json"
-    if not fresh and known.exists() and (here := _read(known)) and here.id == builder.identity(tag):
-        return here
+
+    def here() -> Built | None:
+        found = _read(known) if known.exists() and not fresh else None
+        return found if found and found.id == builder.identity(tag) else None
+
+    if found := here():
+        return found
+    debian_tools.home().mkdir(parents=True, exist_ok=True)
+    with (debian_tools.home() / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = here() or _build(builder, image, bottom, content, fresh=fresh)
+    known.write_text(json.dumps(dataclasses.asdict(made)))
+    return made
+
+
+def _build(
+    builder: engine.Engine, image: catalogue.Image, bottom: str, content: str, *, fresh: bool
+) -> Built:
+    tag = reference(image, content, bottom)
+    folder = paths.home() / "images"
     with steps.step(f"image {image.name}") as step:
         began = time.monotonic()
         log = folder / f"{image.name}.log"
@@ -144,7 +159,9 @@ def _build(builder: engine.Engine, image: catalogue.Image, bottom: str, *, fresh
         seconds = time.monotonic() - began
         identity = builder.identity(tag)
         if identity is None:
-            raise catalogue.ImageError(f"{builder.name} built {tag} and does not have it; see {log}")
+            raise catalogue.ImageError(
+                f"{builder.name} built {tag} and does not have it; see {log}"
+            )
         with builder.root(tag) as root:
             found = contents.read(root, image, changes.locked(paths.ROOT, image.group))
         problems = [*found.problems, *_configured(builder.configuration(tag))]
@@ -157,12 +174,10 @@ def _build(builder: engine.Engine, image: catalogue.Image, bottom: str, *, fresh
         bill.write_text(json.dumps(sbom.document(image, found, identity, content), indent=2) + "\n")
         megabytes = round(found.bytes / 1e6, 1)
         step.note = f"{megabytes:.0f} of {image.megabytes} MB"
-    made = Built(
+    return Built(
         image.name, tag, identity, content, bottom, megabytes, image.megabytes, round(seconds, 1),
         str(bill),
     )  # fmt: skip
-    known.write_text(json.dumps(dataclasses.asdict(made)))
-    return made
 
 
 def _read(path: pathlib.Path) -> Built | None:

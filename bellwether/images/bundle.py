@@ -22,7 +22,10 @@ def document(
     root: pathlib.Path, said: engine.Configuration, wanted: engine.Run
 ) -> dict[str, typing.Any]:
     """Write the configuration: read-only root, no capabilities, no new privileges, /tmp to write in."""
-    environment = [*said.environment, *(f"{key}={value}" for key, value in wanted.environment.items())]
+    environment = [
+        *said.environment,
+        *(f"{key}={value}" for key, value in wanted.environment.items()),
+    ]
     return {
         "ociVersion": "1.0.2",
         "root": {"path": str(root), "readonly": True},
@@ -35,7 +38,6 @@ def document(
             "cwd": said.folder,
             "capabilities": {each: [] for each in _SETS},
             "noNewPrivileges": True,
-            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 65536, "soft": 65536}],
         },
         "mounts": [
             _mount("/proc", "proc", "proc"),

@@ -12,7 +12,7 @@ from infra import paths
 from infra.local import toolchain
 
 _ARCHIVED = ("pyproject.toml", "uv.lock", "infra/versions.py", ".dockerignore", "tools", "runtimes")
-_VERSIONS = re.compile(r'^(?:UV|BASE_IMAGE) = "([^"]+)"', re.MULTILINE)
+_VERSIONS = re.compile(r'^(?:UV|BASE_IMAGE) = [(\s]*"([^"]+)"', re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ import stat
 from bellwether.images import catalogue
 
 TOOLS = frozenset(
-    ("cc", "gcc", "g++", "clang", "ld", "make", "cmake", "cargo", "rustc", "go", "git")
-    + ("uv", "uvx", "pip", "pip3", "buildah")
+    {"cc", "gcc", "g++", "clang", "ld", "make", "cmake", "cargo", "rustc", "go", "git"}
+    | {"uv", "uvx", "pip", "pip3", "buildah"}
 )
 """Programs that build or install."""
 
@@ -113,9 +113,9 @@ def _forbidden(root: pathlib.Path) -> collections.abc.Iterator[str]:
         path = root / folder
         if path.is_symlink() or not path.is_dir():  # /bin is /usr/bin
             continue
-        for name in sorted(os.listdir(path)):
-            if re.sub(r"-?[\d.]+$", "", name) in TOOLS:
-                yield f"/{folder}/{name} is there: it builds or installs, and serves nothing"
+        for found in sorted(path.iterdir()):
+            if re.sub(r"-?[\d.]+$", "", found.name) in TOOLS:
+                yield f"/{folder}/{found.name} is there: it builds or installs, and serves nothing"
     for folder in (*_LIBRARIES, str(_SITE)):
         for module in _MODULES:
             for path in sorted((root / folder).rglob(f"{module}/__init__.py")):

@@ -11,6 +11,8 @@ import tempfile
 
 from bellwether.images import catalogue, engine, process
 
+_SCRATCH = "/tmp:mode=1777,size=64m"  # noqa: S108  inside the container
+
 
 @dataclasses.dataclass(frozen=True)
 class Running:
@@ -114,7 +116,7 @@ class Docker:
         """Give the command line that runs a container."""
         command = [self.name, "run", "--rm", "--name", identity, "--network", "host", "--read-only"]
         command += ["--user", f"{wanted.user}:{wanted.user}", "--cap-drop", "ALL"]
-        command += ["--security-opt", "no-new-privileges", "--tmpfs", "/tmp:mode=1777,size=64m"]
+        command += ["--security-opt", "no-new-privileges", "--tmpfs", _SCRATCH]
         for key, value in wanted.environment.items():
             command += ["--env", f"{key}={value}"]
         for of, to in wanted.mounts.items():

@@ -42,14 +42,21 @@ class Answer:
     """From the container's start to the answer."""
 
 
+class Inspect(typing.Protocol):
+    """Looks into a container."""
+
+    def __call__(self, container: engine.Container, *, health: bool = True) -> None:
+        """Raise catalogue.ImageError if it may more than it has to, or its HEALTHCHECK fails."""
+
+
 @dataclasses.dataclass(slots=True)
 class Bench:
     """One image's trial: where it runs, and with what."""
 
-    engine: engine.Engine
+    on: engine.Engine
     reference: str
     folder: pathlib.Path
-    inspect: collections.abc.Callable[[engine.Container], None]
+    inspect: "Inspect"
     """Called with each container that serves."""
 
     @contextlib.contextmanager
@@ -60,7 +67,7 @@ class Bench:
         wanted = engine.Run(
             name=f"bellwether-{name}", user=catalogue.USER, log=self.folder / f"{log}.log", **given
         )
-        with self.engine.run(self.reference, wanted) as container:
+        with self.on.run(self.reference, wanted) as container:
             yield container
 
     @contextlib.contextmanager
@@ -87,9 +94,7 @@ class Bench:
             httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=60) as client,
         ):
             for model in models:
-                self.await_page(
-                    container, "server", client, f"/v2/models/{model.name}/ready"
-                )
+                self.await_page(container, "server", client, f"/v2/models/{model.name}/ready")
             self.inspect(container)
             yield Server(client, began)
 
@@ -128,9 +133,13 @@ class Server:
             catalogue.ImageError: the answer is no 200.
 
         """
-        answer = self.http.post(f"/v2/models/{model}/infer", json={"inputs": list(tensors.values())})
+        answer = self.http.post(
+            f"/v2/models/{model}/infer", json={"inputs": list(tensors.values())}
+        )
         if not answer.is_success:
-            raise catalogue.ImageError(f"{model} answers {answer.status_code}: {answer.text[:2000]}")
+            raise catalogue.ImageError(
+                f"{model} answers {answer.status_code}: {answer.text[:2000]}"
+            )
         return {each["name"]: each for each in answer.json()["outputs"]}
 
     def taken(self, model: str, tensors: Tensors) -> Tensors:
