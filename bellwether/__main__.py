@@ -508,6 +508,40 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+artifacts_app = typer.Typer(help="What was trained, where clusters read it.", no_args_is_help=True)
+app.add_typer(artifacts_app, name="artifacts")
+
+
+@artifacts_app.command("push")
+def artifacts_push_command(
+    stack: typing.Annotated[
+        str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """Copy what was trained into the stack's bucket; what is there already is never changed."""
+    from bellwether import artifacts  # noqa: PLC0415  a command loads what it uses
+
+    with steps.step(f"artifacts of `{stack}`") as step:
+        seen: set[str] = set()
+
+        def said(count: int, name: str) -> None:
+            if not seen:
+                step.total(count)
+            else:
+                step.advance()
+            seen.add(name)
+            step.describe(name)
+
+        made = artifacts.push(stack, said)
+        step.note = f"{sum(each.new for each in made)} of {len(made)} are new"
+    if json_:
+        _print_json(made)
+        return
+    for each in made:
+        steps.console.print(f"{'new ' if each.new else 'same'} {each.uri}", soft_wrap=True)
+
+
 @app.command("render")
 def render_command(
     stack: typing.Annotated[
@@ -575,6 +609,7 @@ def _child(command: list[str]) -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
+        artifacts,
         bandit,
         explain,
         features,
@@ -596,6 +631,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         explain.ExplanationError,
         bandit.BanditError,
         catalogue.ImageError,
+        artifacts.ArtifactsError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

@@ -19,7 +19,7 @@ REMOTE = "s3"
 """The name of the bucket in rclone's configuration, and the scheme of a storage URI."""
 
 _FOLDER = "/artifact"
-_CONFIGURATION = "/var/run/secrets/bellwether/artifacts"
+CONFIGURATION = "/var/run/secrets/bellwether/artifacts"
 _RCLONE_USER = 1000
 
 
@@ -37,17 +37,26 @@ class Artifacts(component.Component):
         self.secret = self.add(_secret(site.settings))
 
 
-def _secret(stack: settings.Cluster) -> manifest.Manifest:
-    parameters = {
+def _parameters(stack: settings.Cluster, key: str, secret: str) -> dict[str, str]:
+    return {
         "provider": "Other",
         "env_auth": "false",
-        "access_key_id": stack.secret("artifacts_access_key"),
-        "secret_access_key": stack.secret("artifacts_secret_key"),
+        "access_key_id": key,
+        "secret_access_key": secret,
         "endpoint": stack.artifacts.endpoint,
         "region": stack.artifacts.region,
     }
-    agent = json.dumps({"type": "s3", "name": REMOTE, "parameters": parameters})
-    lines = [f"[{REMOTE}]", "type = s3", *(f"{key} = {value}" for key, value in parameters.items())]
+
+
+def rclone_configuration(stack: settings.Cluster, key: str, secret: str) -> str:
+    """Write what rclone reads: the bucket under the name REMOTE."""
+    given = {"type": "s3", **_parameters(stack, key, secret)}
+    return f"[{REMOTE}]\n" + "".join(f"{name} = {value}\n" for name, value in given.items())
+
+
+def _secret(stack: settings.Cluster) -> manifest.Manifest:
+    credentials = stack.secret("artifacts_access_key"), stack.secret("artifacts_secret_key")
+    agent = {"type": "s3", "name": REMOTE, "parameters": _parameters(stack, *credentials)}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -55,8 +64,8 @@ def _secret(stack: settings.Cluster) -> manifest.Manifest:
         "type": "Opaque",
         # The first is what Seldon's agent reads, the second what rclone reads itself.
         "stringData": {
-            REMOTE: pulumi.Output.secret(agent),
-            "rclone.conf": pulumi.Output.secret("".join(f"{line}\n" for line in lines)),
+            REMOTE: pulumi.Output.secret(json.dumps(agent)),
+            "rclone.conf": pulumi.Output.secret(rclone_configuration(stack, *credentials)),
         },
     }
 
@@ -80,13 +89,13 @@ def fetched(site: component.Site, name: str) -> Fetched:
         "name": "fetch-artifact",
         "image": versions.RCLONE_IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["rclone", f"--config={_CONFIGURATION}/rclone.conf", "copy", source, path],
+        "command": ["rclone", f"--config={CONFIGURATION}/rclone.conf", "copy", source, path],
         "env": [{"name": "RCLONE_CACHE_DIR", "value": _FOLDER}],
         "resources": sizes.Resources("50m", "128Mi").manifest(),
         "securityContext": workload.CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "artifact", "mountPath": _FOLDER},
-            {"name": "bucket", "mountPath": _CONFIGURATION, "readOnly": True},
+            {"name": "bucket", "mountPath": CONFIGURATION, "readOnly": True},
         ],
     }
     return Fetched(
@@ -94,7 +103,7 @@ def fetched(site: component.Site, name: str) -> Fetched:
         container,
         (
             workload.Mount(_FOLDER, name="artifact", size="256Mi"),
-            workload.Mount(_CONFIGURATION, SECRET, keys=("rclone.conf",), name="bucket"),
+            workload.Mount(CONFIGURATION, SECRET, keys=("rclone.conf",), name="bucket"),
         ),
         way(site.settings),
     )

@@ -11,6 +11,7 @@ import pulumi_kubernetes
 
 from infra.cluster import (
     artifacts,
+    backups,
     bandit,
     component,
     features,
@@ -32,6 +33,7 @@ def declare(stack: settings.Cluster, provenance: collections.abc.Mapping[str, st
     bucket = artifacts.Artifacts(site, rooms.ready)
     broker = kafka.Kafka(site, rooms.ready)
     store = valkey.Valkey(site, rooms.ready)
+    backups.Backups(site, [*store.ready, bucket.secret])
     monitoring.Monitoring(site, rooms.ready)
     platform = seldon_core.SeldonCore(site, [*rooms.ready, *broker.ready, bucket.secret])
     stream = features.Features(site, [*broker.ready, *store.ready, bucket.secret])

@@ -41,19 +41,27 @@ fi
 exec valkey-server /tmp/valkey.conf
 """
 
+# Sentinels keep what they agreed on in their file; password and address are of each start.
 _SENTINEL_START = """\
 set -eu
 umask 077
 password="$(cat /var/run/secrets/bellwether/valkey/password)"
-if [ ! -f /data/sentinel.conf ]; then
-  printf 'port 26379\\ndir /data\\nsentinel resolve-hostnames yes\\nsentinel announce-hostnames yes\\n' \\
-    > /data/sentinel.conf
-  printf 'sentinel monitor bellwether valkey-0.valkey 6379 2\\n' >> /data/sentinel.conf
-  printf 'sentinel down-after-milliseconds bellwether 5000\\n' >> /data/sentinel.conf
-  printf 'sentinel failover-timeout bellwether 30000\\n' >> /data/sentinel.conf
-  printf 'sentinel auth-pass bellwether %s\\nrequirepass %s\\n' "$password" "$password" >> /data/sentinel.conf
+file=/data/sentinel.conf
+if [ ! -f "$file" ]; then
+  {
+    printf 'port 26379\\ndir /data\\n'
+    printf 'sentinel resolve-hostnames yes\\nsentinel announce-hostnames yes\\n'
+    printf 'sentinel monitor bellwether valkey-0.valkey 6379 2\\n'
+    printf 'sentinel down-after-milliseconds bellwether 5000\\n'
+    printf 'sentinel failover-timeout bellwether 30000\\n'
+  } > "$file"
 fi
-exec valkey-sentinel /data/sentinel.conf
+sed -i '/^sentinel auth-pass /d; /^sentinel announce-ip /d; /^requirepass /d; /^user default /d' "$file"
+{
+  printf 'sentinel announce-ip %s.valkey-sentinel\\n' "$HOSTNAME"
+  printf 'sentinel auth-pass bellwether %s\\nrequirepass %s\\n' "$password" "$password"
+} >> "$file"
+exec valkey-sentinel "$file"
 """
 
 # Of the copies, only the one that says it is the primary gets connections.
@@ -96,7 +104,7 @@ exec haproxy -W -db -f /etc/bellwether/haproxy.cfg
 _PROXY_PORT = 8404
 _PROXY_USER = 99
 
-_CLIENTS = ("feature-stream", "bandit", "monitor", "console", "seldon-server")
+_CLIENTS = ("feature-stream", "bandit", "monitor", "console", "seldon-server", "valkey-backup")
 """Whose pods read and write."""
 
 _READY = (

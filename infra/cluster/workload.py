@@ -59,12 +59,12 @@ class Mount:
 
     path: str
     secret: str | None = None
-    size: str = "64Mi"
-    """Of the empty folder."""
     keys: tuple[str, ...] = ()
     """Only these of the secret."""
     name: str | None = None
     """The volume's, where somebody else has to know it."""
+    size: str = "64Mi"
+    """Of the empty folder."""
 
     def volume(self, number: int) -> str:
         """Give the volume's name."""

@@ -58,7 +58,7 @@ from infra.local.mesh import dataflow, envoy
 from infra.local.mesh import settings as mesh_settings
 from infra.local.mesh.artifacts import SETTINGS_FILE
 from infra.local.mesh.gateway_requests import GatewayRequests
-from runtimes.predictor import client_errors
+from runtimes.predictor import client_errors, lean_lightgbm
 
 logger = logging.getLogger(__name__)
 
@@ -215,6 +215,7 @@ class Garbage:
     Libraries and models are hundreds of thousands of objects: going through them takes 150 ms,
     during which nobody is answered, and Python does so every few thousand requests.
     What is there a moment after models were loaded is collected once, and left alone from then on.
+    Until then nothing is collected: a fifth of the start went into it.
     """
 
     def __init__(self) -> None:
@@ -228,6 +229,7 @@ class Garbage:
 
     def _settle(self) -> None:
         gc.set_threshold(*COLLECTED_EVERY)
+        gc.enable()
         gc.unfreeze()  # a model that was replaced since may be among it
         gc.collect()
         gc.freeze()
@@ -556,6 +558,7 @@ class ModelServer:
             except LoadFailed:
                 logger.exception("loading at start")
         self._plane.loaded_repository = True
+        self._handlers.garbage.loaded()  # there may be no model
 
     async def _add_handlers(self, model: MLModel) -> MLModel:
         return await self._rest.add_custom_handlers(model)
@@ -618,6 +621,8 @@ def main(arguments: list[str]) -> int:
         return 2
     own = mesh_settings.read(mesh_settings.ModelServerSettings, Path(arguments[1]))
     own.repository.mkdir(parents=True, exist_ok=True)
+    gc.disable()  # until `Garbage` enables it
+    lean_lightgbm.import_lean()
     # A runtime of ours installs these as well; here they hold before the first model, and for any.
     client_errors.install()
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import confluent_kafka
 
+from runtimes.contract import credentials
+
 logger = logging.getLogger("mlserver.bellwether.bandit")
 
 QUEUE_RECORDS = 200_000
@@ -45,6 +47,7 @@ class Delivery:
         self._seconds = seconds
         self._configuration = {
             "bootstrap.servers": bootstrap,
+            **credentials.kafka(),
             "client.id": client,
             "enable.idempotence": True,
             "acks": "all",

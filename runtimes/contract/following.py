@@ -11,7 +11,7 @@ import redis.asyncio.retry
 import redis.backoff
 import redis.exceptions
 
-from . import addresses
+from . import addresses, credentials
 
 INTERVAL_SECONDS = 0.2
 _TIMEOUT_SECONDS = 1.0
@@ -36,6 +36,7 @@ class Follower(abc.ABC):
             port=port,
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
+            **credentials.valkey(),
             retry=redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
         self._reads = {outcome: reads.labels(model, outcome) for outcome in OUTCOMES}

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import confluent_kafka
 import prometheus_client
 
+from . import credentials
+
 logger = logging.getLogger(__name__)
 
 QUEUE_RECORDS = 50_000
@@ -47,6 +49,7 @@ class Publisher:
         self._producer = confluent_kafka.Producer(
             {
                 "bootstrap.servers": bootstrap,
+                **credentials.kafka(),
                 "client.id": client,
                 "linger.ms": linger_ms,
                 "queue.buffering.max.messages": QUEUE_RECORDS,

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import difflib
+import importlib
 import json
 import math
 import pathlib
@@ -30,12 +31,9 @@ from . import (
     counterfactual,
     explanation,
     gradients,
-    importances,
-    lime_weights,
     metrics,
     permutations,
     scenario,
-    shap_values,
 )
 
 METHOD = "method"
@@ -110,6 +108,9 @@ class Explanations(step.Step):
             "counterfactual": self._counterfactual,
         }
         self._worker = concurrent.futures.ThreadPoolExecutor(1, f"{self.label}-worker")
+        # The libraries take a second to import; whoever asks meanwhile waits for the worker.
+        for name in ("importances", "lime_weights", "shap_values"):
+            self._worker.submit(importlib.import_module, f".{name}", __package__)
 
     async def unload(self) -> bool:
         """Let the worker go once it has finished."""
@@ -257,6 +258,8 @@ class Explanations(step.Step):
         )
 
     def _shap(self, question: Question) -> dict[str, Any]:
+        from . import shap_values  # noqa: PLC0415  # the worker imports it after the start
+
         estimator = question.predictor.forecaster.estimator
         row = shap_values.Row(
             features=question.features,
@@ -284,6 +287,8 @@ class Explanations(step.Step):
         return self._additive(question, parts, "integrated gradients over groups")
 
     def _lime(self, question: Question) -> dict[str, Any]:
+        from . import lime_weights  # noqa: PLC0415  # as above
+
         return lime_weights.explain(
             question.predictor.forecaster.estimator,
             self._bundle,
@@ -294,6 +299,8 @@ class Explanations(step.Step):
         )
 
     def _importances(self, question: Question) -> dict[str, Any]:
+        from . import importances  # noqa: PLC0415  # as above
+
         return importances.explain(
             question.predictor.forecaster.estimator,
             self._bundle,

@@ -16,6 +16,8 @@ from typing import Any
 
 import hiredis
 
+from runtimes.contract import credentials
+
 CONNECT_SECONDS = 0.05
 REPLY_SECONDS = 0.05
 FIRST_RETRY_SECONDS = 0.05
@@ -69,10 +71,12 @@ class Connection:
             try:
                 async with asyncio.timeout(self._connect_seconds):
                     _, link = await loop.create_connection(
-                        lambda: _Link(self.address, self._reply_seconds), self._host, self._port
+                        lambda: _Link(self.address, self._reply_seconds),
+                        self._host,
+                        self._port,
+                        ssl=credentials.valkey_tls(),
                     )
-                # A server that hangs is still connected to, by its kernel.
-                await link.ask(hiredis.pack_command(("PING",)), 1)
+                await _greet(link)
             except (OSError, TimeoutError, Away) as error:
                 self._reason = str(error) or (
                     f"no connection within {self._connect_seconds * 1000:.0f} ms"
@@ -85,6 +89,14 @@ class Connection:
             tried.set()
             self._reason = await link.ended
             self._link = None
+
+
+async def _greet(link: "_Link") -> None:
+    """Say who we are, and hear an answer: a server that hangs is still connected to, by its kernel."""
+    password = credentials.valkey_password()
+    commands = [("PING",)] if password is None else [("AUTH", password), ("PING",)]
+    packed = b"".join(hiredis.pack_command(command) for command in commands)
+    await link.ask(packed, len(commands))
 
 
 class _Link(asyncio.Protocol):

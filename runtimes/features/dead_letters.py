@@ -12,6 +12,7 @@ from typing import Any
 
 import confluent_kafka
 
+from runtimes.contract import credentials
 from runtimes.features import metrics, records
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class DeadLetters:
         self._producer = confluent_kafka.Producer(
             {
                 "bootstrap.servers": bootstrap,
+                **credentials.kafka(),
                 "client.id": "feature-stream-dead-letters",
                 "enable.idempotence": True,
                 "message.timeout.ms": 0,  # never given up

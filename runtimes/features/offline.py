@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import dask
+import feast.infra.offline_stores.dask  # `quick_feast` leaves it out
 import pandas as pd
 import pyarrow.parquet as pq
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from runtimes.contract import credentials
 from runtimes.features import clock, folding, rows
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Writer:
             port=int(port),
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
+            **credentials.valkey(),
         )
         self._layout = layout
         self._source = source

@@ -1,4 +1,4 @@
-"""`/ready` and `/metrics` of the feature stream, over HTTP on this machine alone."""
+"""`/ready` and `/metrics` of the feature stream, over HTTP."""
 
 import contextlib
 import socketserver
@@ -20,8 +20,8 @@ class _Silent(simple_server.WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(port: int, ready: Callable[[], bool]) -> Iterator[None]:
-    """Answer at `port` while the context lasts: 200 at `/ready` if `ready()`, else 503."""
+def serving(port: int, ready: Callable[[], bool], host: str = "127.0.0.1") -> Iterator[None]:
+    """Answer at `host` and `port` while the context lasts: 200 at `/ready` if `ready()`, else 503."""
     shown = prometheus_client.make_wsgi_app()
 
     def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -32,7 +32,7 @@ def serving(port: int, ready: Callable[[], bool]) -> Iterator[None]:
         start(status, [("Content-Type", "text/plain")])
         return [text]
 
-    with simple_server.make_server("127.0.0.1", port, app, _Server, _Silent) as server:
+    with simple_server.make_server(host, port, app, _Server, _Silent) as server:
         threading.Thread(target=server.serve_forever, daemon=True, name="probe").start()
         try:
             yield

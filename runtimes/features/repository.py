@@ -16,6 +16,8 @@ from runtimes.features.quick_feast import feast
 
 PROJECT = "bellwether"
 OFFLINE_STORE = "runtimes.features.offline.AsOfOfflineStore"
+ONLINE_ONLY = "runtimes.features.online_only.OnlineOnlyOfflineStore"
+"""The offline store of a process that asks for no history: it starts half a second sooner."""
 
 _DIGEST = "definitions"
 """The tag of a feature service that says which definitions it was made from."""
@@ -25,7 +27,9 @@ class RepositoryError(Exception):
     """The feature store's registry is missing or of another make; the message says what to do."""
 
 
-def configuration(registry: pathlib.Path, valkey: str) -> feast.RepoConfig:
+def configuration(
+    registry: pathlib.Path, valkey: str, offline_store: str = OFFLINE_STORE
+) -> feast.RepoConfig:
     """Give Feast's configuration: Valkey online (`host:port`), files offline, a file as registry."""
     return feast.RepoConfig(
         project=PROJECT,
@@ -33,7 +37,7 @@ def configuration(registry: pathlib.Path, valkey: str) -> feast.RepoConfig:
         # 0: read once. Who serves reads it at load, and what is applied later has a new artifact.
         registry={"path": str(registry), "cache_ttl_seconds": 0},
         online_store={"type": "redis", "connection_string": valkey, "skip_dedup": True},
-        offline_store={"type": OFFLINE_STORE},
+        offline_store={"type": offline_store},
         entity_key_serialization_version=rows.ENTITY_KEY_VERSION,
     )
 
@@ -84,13 +88,13 @@ def apply(
 
 
 def opened(registry: pathlib.Path, valkey: str) -> feast.FeatureStore:
-    """Open the store as it was applied; raise RepositoryError."""
+    """Open the store as it was applied, to read online; raise RepositoryError."""
     if not registry.exists():
         raise RepositoryError(
             f"{registry} does not exist: the feature stream applies it when it starts; "
             "`bellwether status` says whether it runs"
         )
-    return feast.FeatureStore(config=configuration(registry, valkey))
+    return feast.FeatureStore(config=configuration(registry, valkey, ONLINE_ONLY))
 
 
 def layout(store: feast.FeatureStore, service: str, digest: str) -> rows.Layout:

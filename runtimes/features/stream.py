@@ -23,6 +23,7 @@ import confluent_kafka
 import pydantic
 import redis
 
+from runtimes.contract import credentials
 from runtimes.features import (
     artifact,
     bars,
@@ -57,7 +58,8 @@ class Settings(pydantic.BaseModel):
     valkey: str = pydantic.Field(description="host:port")
     registry: pathlib.Path = pydantic.Field(description="Feast's registry, a file")
     artifact: pathlib.Path = pydantic.Field(description="the folder of the enrichment's artifact")
-    port: int = pydantic.Field(ge=1024, le=65535, description="/ready and /metrics, on 127.0.0.1")
+    port: int = pydantic.Field(ge=1024, le=65535, description="/ready and /metrics")
+    host: str = pydantic.Field(default="127.0.0.1", description="where it listens")
     group: str = pydantic.Field(
         default="feature-stream", description="whose commits these are; one stream a group"
     )
@@ -90,6 +92,7 @@ class Stream:
         self._consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": given.kafka,
+                **credentials.kafka(),
                 "group.id": given.group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -429,7 +432,7 @@ def main(arguments: list[str]) -> int:
     stream = Stream(given)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stream.stop())
-    with probe.serving(given.port, lambda: stream.ready):
+    with probe.serving(given.port, lambda: stream.ready, given.host):
         stream.run()
     return 0
 

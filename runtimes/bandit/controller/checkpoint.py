@@ -16,7 +16,7 @@ import redis.backoff
 import redis.retry
 
 from runtimes.bandit import declaration
-from runtimes.contract import linear_choice
+from runtimes.contract import credentials, linear_choice
 
 from . import learning
 from .parts import AwayError, FencedError
@@ -66,6 +66,7 @@ class Store:
             port=int(port),
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
+            **credentials.valkey(),
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
         self._stored: set[str] = set()

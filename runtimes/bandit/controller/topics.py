@@ -7,7 +7,7 @@ from typing import Any
 
 import confluent_kafka
 
-from runtimes.contract import bandits
+from runtimes.contract import bandits, credentials
 
 from .messages import Message
 from .parts import AwayError, FencedError, UnusableError
@@ -23,6 +23,7 @@ Range = tuple[int, int]
 def _configuration(bootstrap: str, client: str) -> dict[str, Any]:
     return {
         "bootstrap.servers": bootstrap,
+        **credentials.kafka(),
         "client.id": client,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
