@@ -61,7 +61,7 @@ IMAGES = (
         name="predictor",
         purpose="Serves a trained model: linear, LightGBM, ONNX",
         group="image-predictor",
-        megabytes=560,
+        megabytes=670,
     ),
     Image(
         name="features",

@@ -18,7 +18,13 @@ TOOLS = frozenset(
 
 _SITE = pathlib.PurePath(catalogue.ENVIRONMENT, "lib", "python3.11", "site-packages")
 _PROGRAMS = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", f"{catalogue.ENVIRONMENT}/bin")
-_LIBRARIES = ("usr/lib/python3", "usr/lib/python3.11", "usr/local/lib/python3.11")
+_LIBRARIES = (
+    "usr/lib/python3/dist-packages",
+    "usr/lib/python3.11",
+    "usr/local/lib/python3.11",
+    "usr/local/lib/python3.11/site-packages",
+    "usr/local/lib/python3.11/dist-packages",
+)
 _MODULES = ("pip", "uv", "torch", "ensurepip")
 
 
@@ -118,8 +124,8 @@ def _forbidden(root: pathlib.Path) -> collections.abc.Iterator[str]:
                 yield f"/{folder}/{found.name} is there: it builds or installs, and serves nothing"
     for folder in (*_LIBRARIES, str(_SITE)):
         for module in _MODULES:
-            for path in sorted((root / folder).rglob(f"{module}/__init__.py")):
-                yield f"/{path.parent.relative_to(root)} is there: no image needs it"
+            if (root / folder / module / "__init__.py").exists():
+                yield f"/{folder}/{module} is there: no image needs it"
 
 
 def _code(root: pathlib.Path, image: catalogue.Image) -> collections.abc.Iterator[str]:

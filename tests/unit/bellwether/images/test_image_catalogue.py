@@ -23,11 +23,11 @@ class TestDockerfile:
         assert sorted(copied) == sorted(image.folders)
 
     def test_installs_the_group_that_the_table_names(self, image):
-        assert re.findall(r"/tools/environment\.sh (\S+)", _dockerfile(image)) == [image.group]
+        assert re.findall(r"/tools/locked\.sh (\S+)", _dockerfile(image)) == [image.group]
 
     def test_takes_its_base_as_an_argument_and_names_no_image(self, image):
         froms = re.findall(r"^FROM (\S+)", _dockerfile(image), re.MULTILINE)
-        assert froms == ["${BASE}", "${BASE}"]
+        assert froms == ["${BASE}", "${BASE}", "tools", "tools", "${BASE}"]
         assert _dockerfile(image).count("ARG BASE") == 1
 
     def test_ends_as_a_user_without_a_name(self, image):
