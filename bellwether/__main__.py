@@ -133,6 +133,20 @@ def status_command(
     raise typer.Exit(0 if current.serving else 1)
 
 
+@app.command("console")
+def console_command(
+    stack: StackOption = environment.DEFAULT_STACK,
+    open_: typing.Annotated[
+        bool, typer.Option("--open", help="Also open it in this machine's browser.")
+    ] = False,
+) -> None:
+    """Say where the console is: experiment, predictions, explanations."""
+    url = f"http://127.0.0.1:{environment.Stack(stack).settings().ports.console}/"
+    steps.console.print(url, markup=False)
+    if open_:
+        typer.launch(url)
+
+
 @app.command("predict")
 def predict_command(  # noqa: PLR0913  each is an option of the command
     symbol: typing.Annotated[str, typer.Option(help="The symbol to forecast, such as SPX.")],
@@ -610,7 +624,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
         artifacts,
-        bandit,
         explain,
         features,
         load,
@@ -620,6 +633,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from bellwether.images import catalogue  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
 
     return (
         settings.SettingsError,
@@ -629,7 +643,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict.PredictionError,
         features.FeatureStoreError,
         explain.ExplanationError,
-        bandit.BanditError,
+        acting.BanditError,
         catalogue.ImageError,
         artifacts.ArtifactsError,
         sources.DataError,

@@ -84,6 +84,22 @@ def install(*, training: bool) -> None:
             raise SetupError("not everything could be installed:\n" + "\n".join(problems))
 
 
+def install_browser() -> None:
+    """Install the browser of the browser tests, if there is none.
+
+    Raises:
+        SetupError: it cannot be had here.
+
+    """
+    if toolchain.chromium() is not None:
+        return
+    with steps.step("Chromium"), _only_one("setup"):
+        try:
+            _install_once(Part("Chromium", lambda: toolchain.chromium() is not None, _chromium))
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise SetupError(f"Chromium: {_explained(error)}") from error
+
+
 def _install_once(part: Part) -> None:
     if not part.present():  # another set-up may have brought it while this one waited
         part.install()
@@ -170,6 +186,31 @@ def _debian(package: str) -> collections.abc.Callable[[], None]:
     return install
 
 
+def _chromium() -> None:
+    """Unpack Chromium beside the system, with what apt would install for it, and a font."""
+    wanted = ["chromium", "fonts-inter"]
+    asked = ["apt-get", "-o", "Debug::NoLocking=true", "install", "-y", "--no-install-recommends"]
+    asked += ["--print-uris", *wanted]
+    try:
+        listed = _run(asked)
+    except subprocess.CalledProcessError:
+        _run([*_as_root(" ".join(wanted)), "apt-get", "update", "-q"])
+        listed = _run(asked)
+    packages = re.findall(r"^'\S+' ([^_\s]+)_\S*\.deb ", listed, flags=re.MULTILINE)
+    if "chromium" not in packages:
+        raise SetupError(
+            "Chromium: the package `chromium` is installed, but no `chromium` is on PATH"
+        )
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-q", *packages]
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        _finished_folder(toolchain.chromium_folder()) as folder,
+    ):
+        _run(download, cwd=pathlib.Path(temporary))
+        for archive in sorted(pathlib.Path(temporary).glob("*.deb")):
+            _run(["dpkg-deb", "-x", str(archive), str(folder)])
+
+
 def _as_root(package: str) -> list[str]:
     if os.geteuid() == 0:
         return []
@@ -190,15 +231,15 @@ def _finished_folder(target: pathlib.Path) -> collections.abc.Iterator[pathlib.P
             folder.rename(target)
 
 
-def _run(command: list[str], cwd: pathlib.Path | None = None, **environment: str) -> None:
-    subprocess.run(
+def _run(command: list[str], cwd: pathlib.Path | None = None, **environment: str) -> str:
+    return subprocess.run(
         command,
         cwd=cwd,
         env={**os.environ, **environment},
         check=True,
         capture_output=True,
         text=True,
-    )
+    ).stdout
 
 
 def _explained(error: BaseException) -> str:

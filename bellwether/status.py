@@ -33,6 +33,7 @@ _SHOWN_PORT = {
     "prometheus": "prometheus",
     "drift": "drift",
     "bandit": "bandit",
+    "console": "console",
     "feature-stream": "feature_stream",
 }
 

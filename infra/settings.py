@@ -51,6 +51,7 @@ class Ports(_Frozen):
     bandit: Port = pydantic.Field(
         9050, description="the bandit's controller: metrics and readiness"
     )
+    console: Port = pydantic.Field(8050, description="the console: what people look at")
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> typing.Self:

@@ -157,6 +157,10 @@ def _build(
         log = folder / f"{image.name}.log"
         builder.build(_wanted(image, bottom, tag, content, log, fresh=fresh))
         seconds = time.monotonic() - began
+        if changes.digest(image) != content:
+            raise catalogue.ImageError(
+                f"files of {image.name} were changed while it was built: build it again"
+            )
         identity = builder.identity(tag)
         if identity is None:
             raise catalogue.ImageError(

@@ -22,7 +22,7 @@ TRIALS = {
 _MODULES = """
 import importlib, pathlib, sys
 root = pathlib.Path(sys.argv[1])
-for path in sorted(root.rglob("*.py")):
+for path in sorted((root / "runtimes" / sys.argv[2]).rglob("*.py")):
     if path.name != "__main__.py":
         name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
         importlib.import_module(name)
@@ -46,7 +46,7 @@ class Checked:
     """Of the process, hexadecimal."""
     new_privileges: bool
     modules: int
-    """Modules of its code that were imported."""
+    """Modules of its own that were imported."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def check(on: engine.Engine, made: building.Built) -> Checked:
     ):
         pathlib.Path(folder).chmod(0o755)  # whoever the image runs as reads it
         bench = trials.Bench(on, made.reference, pathlib.Path(folder), inspect)
-        modules = _imported(bench)
+        modules = _imported(bench, made.name)
         answer = TRIALS[made.name](bench)
         step.note = f"answered {answer.seconds:.1f} s after its start"
     if not seen:
@@ -136,9 +136,9 @@ def _said(container: engine.Container, *command: str) -> str:
     return done.stdout
 
 
-def _imported(bench: trials.Bench) -> int:
-    """Import every module of an image's code inside it: nothing that it needs may be missing."""
-    command = ("python", "-c", _MODULES, f"/{catalogue.CODE}")
+def _imported(bench: trials.Bench, name: str) -> int:
+    """Import every module of a runtime inside its image: nothing that it needs may be missing."""
+    command = ("python", "-c", _MODULES, f"/{catalogue.CODE}", name)
     with bench.container("modules", "modules", command=command) as container:
         status = container.wait(trials.PATIENCE)
     log = (bench.folder / "modules.log").read_text(errors="replace")

@@ -74,6 +74,7 @@ def declare(local: Local) -> None:
         local, [gateway, valkey, *(declared_topics[topic] for topic in _BANDIT_TOPICS)]
     )
     _objects(local, gateway, stream, bandit)
+    _console(local, [gateway, *(declared_topics[topic] for topic in _BANDIT_TOPICS)])
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
 
@@ -86,6 +87,7 @@ def addresses(ports: settings.Ports) -> dict[str, str]:
         "prometheus": f"http://127.0.0.1:{ports.prometheus}",
         "kafka": f"127.0.0.1:{ports.kafka}",
         "valkey": f"127.0.0.1:{ports.valkey}",
+        "console": f"http://127.0.0.1:{ports.console}",
     }
 
 
@@ -328,6 +330,34 @@ def _bandit(local: Local, after: collections.abc.Sequence[pulumi.Resource]) -> r
         ports=local.ports("bandit"),
         readiness={"url": f"http://127.0.0.1:{ports.bandit}/ready"},
         triggers={"code": _code("runtimes/bandit", "runtimes/contract")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def _console(local: Local, after: collections.abc.Sequence[pulumi.Resource]) -> resources.Process:
+    """What people look at, in the Python that runs this program; it shows what is away."""
+    ports, path = local.settings.ports, local.home / "console" / "console.json"
+    given = {
+        "gateway": f"http://127.0.0.1:{ports.gateway}",
+        "api": local.mesh_endpoint,
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "valkey": f"127.0.0.1:{ports.valkey}",
+        "prometheus": f"http://127.0.0.1:{ports.prometheus}",
+        "namespace": local.settings.namespace,
+        "service_account": str(local.home / "console" / "service-account"),
+        "pipeline": pipelines.PREDICTION.metadata.name,
+        "explainer": models.EXPLANATIONS.name,
+        "port": ports.console,
+    }
+    return _process(
+        local,
+        "console",
+        command=[sys.executable, "-m", "runtimes.console", str(path)],
+        files={path: json.dumps(given, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("console"),
+        readiness={"url": f"http://127.0.0.1:{ports.console}/ready"},
+        triggers={"code": _code("runtimes/console", "runtimes/bandit", "runtimes/contract")},
         opts=pulumi.ResourceOptions(depends_on=list(after)),
     )
 

@@ -25,7 +25,7 @@ from tests.stack import conftest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COMPONENTS = {
-    "supervisord", "bandit", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server",
+    "supervisord", "bandit", "console", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server",
     "prometheus",
     "valkey",
     "valkey-exporter",

@@ -75,7 +75,7 @@ def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
         "kafka", "valkey", "valkey-exporter", "feature-stream", "model-server", "mesh", "gateway",
-        "prometheus", "drift", "bandit",
+        "prometheus", "drift", "bandit", "console",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 
