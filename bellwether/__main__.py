@@ -522,6 +522,28 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+monitor_app = typer.Typer(help="What the monitor has seen.", no_args_is_help=True)
+app.add_typer(monitor_app, name="monitor")
+
+
+@monitor_app.command("query")
+def monitor_query_command(
+    sql: typing.Annotated[
+        str, typer.Argument(help="SQL over predictions, features, decisions, rewards.")
+    ],
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Ask the monitor's files, such as "select model, count(*) from predictions group by model"."""
+    from bellwether import monitor  # noqa: PLC0415  a command loads what it uses
+
+    rows = monitor.query(environment.Stack(stack), sql)
+    if json_:
+        _print_json(rows)
+    else:
+        steps.console.print(monitor.table(rows))
+
+
 artifacts_app = typer.Typer(help="What was trained, where clusters read it.", no_args_is_help=True)
 app.add_typer(artifacts_app, name="artifacts")
 
@@ -627,6 +649,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         explain,
         features,
         load,
+        monitor,
         predict,
         simulation,
     )
@@ -646,6 +669,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         acting.BanditError,
         catalogue.ImageError,
         artifacts.ArtifactsError,
+        monitor.MonitorError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

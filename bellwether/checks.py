@@ -41,6 +41,7 @@ def run(tiers: tuple[str, ...]) -> bool:
         **os.environ,
         "BELLWETHER_SERVING_PYTHON": str(toolchain.python_of("serving")),
         "BELLWETHER_TRAINING_PYTHON": str(toolchain.python_of("training")),
+        "BELLWETHER_MONITOR_PYTHON": str(toolchain.python_of("monitor")),
     }
     if "browser" in tiers:
         setup.install_browser()

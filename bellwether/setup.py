@@ -42,6 +42,9 @@ def install(*, training: bool) -> None:
     """
     parts = [
         Part("serving environment", lambda: toolchain.complete("serving"), _environment("serving")),
+        Part(
+            "monitor's environment", lambda: toolchain.complete("monitor"), _environment("monitor")
+        ),
         Part("Kafka", lambda: toolchain.kafka_jars().exists(), _kafka),
         Part("Prometheus", lambda: toolchain.prometheus() is not None, _debian("prometheus")),
         Part(

@@ -48,6 +48,7 @@ class Ports(_Frozen):
     valkey_metrics: Port = pydantic.Field(9121, description="Valkey's metrics")
     prometheus: Port = pydantic.Field(9090, description="Prometheus")
     drift: Port = pydantic.Field(9041, description="the drift watcher's metrics and readiness")
+    monitor: Port = pydantic.Field(9060, description="the monitor: its API, metrics and readiness")
     bandit: Port = pydantic.Field(
         9050, description="the bandit's controller: metrics and readiness"
     )
@@ -105,6 +106,9 @@ class Settings(_Frozen):
     seed: int = pydantic.Field(1, ge=0, le=2**31 - 1, description="seed of every training")
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"
+    )
+    monitor_retention_days: float = pydantic.Field(
+        400.0, gt=0, le=36_500, description="how long the monitor keeps what it saw of predictions"
     )
     kafka_heap_mb: int = pydantic.Field(
         256, ge=128, le=16384, description="heap of the Kafka broker"

@@ -166,6 +166,7 @@ class Toolchain:
     kafka_jars: pathlib.Path
     prometheus: pathlib.Path
     serving_python: pathlib.Path
+    monitor_python: pathlib.Path
 
     @classmethod
     def locate(cls) -> "Toolchain":
@@ -194,6 +195,9 @@ class Toolchain:
             prometheus=need("Prometheus", prometheus()),
             serving_python=need(
                 "the serving environment", python_of("serving") if complete("serving") else None
+            ),
+            monitor_python=need(
+                "the monitor's environment", python_of("monitor") if complete("monitor") else None
             ),
         )
         if missing:
