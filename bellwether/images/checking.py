@@ -7,6 +7,7 @@ import tempfile
 from bellwether import steps
 from bellwether.images import building, catalogue, engine, trials, trials_of_steps
 from infra import paths
+from loadtests import bandit_parts
 
 TRIALS = {
     "predictor": trials_of_steps.predictor,
@@ -82,7 +83,12 @@ def check(on: engine.Engine, made: building.Built) -> Checked:
         pathlib.Path(folder).chmod(0o755)  # whoever the image runs as reads it
         bench = trials.Bench(on, made.reference, pathlib.Path(folder), inspect)
         modules = _imported(bench, made.name)
-        answer = TRIALS[made.name](bench)
+        try:
+            answer = TRIALS[made.name](bench)
+        except bandit_parts.PartsError as error:
+            raise catalogue.ImageError(
+                f"the servers that {made.name} is tried beside do not come up: {error}"
+            ) from error
         step.note = f"answered {answer.seconds:.1f} s after its start"
     if not seen:
         raise RuntimeError(f"the trial of {made.name} serves nothing")
