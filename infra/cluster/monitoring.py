@@ -37,6 +37,8 @@ class Monitoring(component.Component):
             workload="prometheus",
         )
         self.add(_prometheus(site), ready="condition=Available", after=[*operator, *account])
+        if site.size.replicas > 1:
+            self.add(workload.budget("prometheus", labels.selector("prometheus")))
         for monitor in pod_monitors():
             self.add(monitor, after=operator)
 

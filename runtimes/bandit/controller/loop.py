@@ -14,7 +14,8 @@ from runtimes.bandit import declaration, notation
 
 from . import metrics
 from .checkpoint import Store
-from .cluster import Cluster, Experiment, NotFoundError, RefusedError
+from .cluster import Cluster, ConflictError, Experiment, NotFoundError, RefusedError
+from .election import Election
 from .epochs import Leader
 from .guarding import Guard
 from .ownership import Ownership
@@ -32,12 +33,14 @@ _LONG_PAUSE_SECONDS = 5.0
 class Loop(threading.Thread):
     """Follows one policy until it is stopped, whatever is away meanwhile."""
 
-    def __init__(self, settings: Settings, name: str, body: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Settings, name: str, body: Mapping[str, Any], election: Election
+    ) -> None:
         super().__init__(name=f"policy-{name}", daemon=True)
         self.policy = name
         self.away = False
         """Whether a part is away, so that the policy cannot act."""
-        self._settings = settings
+        self._settings, self._election = settings, election
         self._body: Mapping[str, Any] = body
         self._stopping = threading.Event()
         self._gone = False
@@ -74,8 +77,9 @@ class Loop(threading.Thread):
             try:
                 self._lead()
             except FencedError as error:
-                self._tell(Standing(False, "Superseded", f"another controller leads: {error}"))
-                pause = _LONG_PAUSE_SECONDS
+                # The status is that of the one who leads.
+                standing = Standing(False, "Superseded", f"another controller leads: {error}")
+                self._tell(standing, write=False)
             except AwayError as error:
                 self.away = True
                 self._tell(
@@ -99,14 +103,16 @@ class Loop(threading.Thread):
 
     def _lead(self) -> None:
         spec, generation = self._declared()
+        if not self._election.leads:
+            self._stand_by(self._election.holder or "another controller")
+            return
         store = Store(self._settings.valkey, self._settings.namespace, self.policy)
         guard = Guard(self._settings.envoy, self._settings.prometheus, self._settings.gateway)
         leader = None
         try:
             holder = store.take_lease(self._settings.identity, self._settings.lease_seconds)
             if holder != self._settings.identity:
-                self.away = False
-                self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
+                self._stand_by(holder)
                 return
             owns, leads = (
                 (RouterOwnership, RouterLeader) if spec.contextual else (Ownership, Leader)
@@ -128,6 +134,8 @@ class Loop(threading.Thread):
         lease, renewed = self._settings.lease_seconds, time.monotonic()
         self._show(leader, generation)
         while not self._stopping.is_set():
+            if not self._election.leads:
+                raise FencedError(f"{self._election.holder or 'nobody'} has the lease")
             if time.monotonic() - renewed > lease / 4:
                 holder = store.take_lease(self._settings.identity, lease)
                 if holder != self._settings.identity:
@@ -146,6 +154,10 @@ class Loop(threading.Thread):
         if self._gone:
             leader.retire()
         store.release_lease(self._settings.identity)
+
+    def _stand_by(self, holder: str) -> None:
+        self.away = False
+        self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
 
     def _declared(self) -> tuple[declaration.BanditPolicySpec, int | None]:
         body = self._body
@@ -178,5 +190,5 @@ class Loop(threading.Thread):
         try:
             self._cluster.write_status(self.policy, body)
             self._written = body
-        except (AwayError, NotFoundError, RefusedError) as error:
+        except (AwayError, ConflictError, NotFoundError, RefusedError) as error:
             logger.warning("%s: its status is not written: %s", self.policy, error)
