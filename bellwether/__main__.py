@@ -132,6 +132,23 @@ def status_command(
     raise typer.Exit(0 if current.serving else 1)
 
 
+@app.command("alerts")
+def alerts_command(
+    stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
+) -> None:
+    """Say what is amiss right now, with the page that helps. Exit code 1 if an alert fires."""
+    from bellwether import alerts  # noqa: PLC0415  a command loads what it uses
+
+    found = alerts.read(environment.Stack(stack))
+    if json_:
+        _print_json(found)
+    elif found.alerts:
+        steps.console.print(alerts.table(found))
+    else:
+        steps.console.print("Nothing is amiss.")
+    raise typer.Exit(1 if found.firing else 0)
+
+
 @app.command("console")
 def console_command(
     stack: StackOption = environment.DEFAULT_STACK,
@@ -611,12 +628,18 @@ def policies_command(
     stack: typing.Annotated[
         str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
     ],
+    markdown: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also append the Markdown to this file.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
     from bellwether import policies  # noqa: PLC0415  a command loads what it uses
 
     made = policies.audit(stack)
+    if markdown is not None:
+        with markdown.open("a") as summary:
+            summary.write(made.markdown())
     if json_:
         _print_json(made.document())
     else:
@@ -669,6 +692,7 @@ def _child(command: list[str]) -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
+        alerts,
         artifacts,
         explain,
         features,
@@ -686,6 +710,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         setup.SetupError,
         toolchain.MissingToolError,
         environment.EnvironmentFailedError,
+        alerts.AlertsError,
         predict.PredictionError,
         features.FeatureStoreError,
         explain.ExplanationError,

@@ -53,7 +53,11 @@ def install(*, training: bool, lint: bool = False, api_server: bool = False) -> 
             "monitor's environment", lambda: toolchain.complete("monitor"), _environment("monitor")
         ),
         Part("Kafka", lambda: toolchain.kafka_jars().exists(), _kafka),
-        Part("Prometheus", lambda: toolchain.prometheus() is not None, _debian("prometheus")),
+        Part(
+            "Prometheus",
+            lambda: toolchain.prometheus() is not None and toolchain.promtool() is not None,
+            _debian("prometheus"),
+        ),
         Part(
             "Valkey's exporter",
             lambda: toolchain.valkey_exporter() is not None,

@@ -107,6 +107,13 @@ class Settings(_Frozen):
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"
     )
+    alert_pace: float = pydantic.Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="what the times of alert rules are multiplied by: below 1 they fire and "
+        "resolve sooner, for demos and tests",
+    )
     monitor_retention_days: float = pydantic.Field(
         400.0, gt=0, le=36_500, description="how long the monitor keeps what it saw of predictions"
     )

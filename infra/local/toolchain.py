@@ -95,6 +95,11 @@ def prometheus() -> pathlib.Path | None:
     return _debian_program("prometheus", versions.PROMETHEUS_MINIMUM)
 
 
+def promtool() -> pathlib.Path | None:
+    """Find what checks Prometheus' rules; it comes with Prometheus."""
+    return _debian_program("promtool", versions.PROMETHEUS_MINIMUM)
+
+
 def valkey_exporter() -> pathlib.Path | None:
     """Find the exporter of Valkey's metrics."""
     return _debian_program("prometheus-redis-exporter", versions.VALKEY_EXPORTER_MINIMUM)

@@ -72,6 +72,7 @@ class Loop(threading.Thread):
 
     def run(self) -> None:
         """Lead the policy; when something is away, say so and try again."""
+        metrics.begin(self.policy)
         while not self._stopping.is_set():
             pause = _PAUSE_SECONDS
             try:
@@ -100,6 +101,8 @@ class Loop(threading.Thread):
             self._woken.clear()
             self._woken.wait(pause)
         self._cluster.close()
+        if self._gone:
+            metrics.forget(self.policy)
 
     def _lead(self) -> None:
         spec, generation = self._declared()
@@ -172,6 +175,7 @@ class Loop(threading.Thread):
     def _show(self, leader: Leader, generation: int | None) -> None:
         self._status.stand(leader.standing(), time.time())
         metrics.PROBLEM.labels(self.policy).set(not leader.standing().ready)
+        metrics.in_mode(self.policy, leader.mode)
         body = self._status.body(generation, leader.state, leader.weights, time.time())
         self._write(body)
 
