@@ -14,7 +14,14 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import bandit_commands, deployment_commands, environment, setup, steps
+from bellwether import (
+    bandit_commands,
+    deployment_commands,
+    environment,
+    images_commands,
+    setup,
+    steps,
+)
 from infra import paths, settings
 from infra.local import toolchain
 
@@ -421,6 +428,7 @@ def simulate_router_command(
 features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 app.add_typer(bandit_commands.app, name="bandit")
+app.add_typer(images_commands.app, name="images")
 
 
 @features_app.command("training-set")
@@ -652,7 +660,7 @@ def policies_command(
 def check(
     tier: typing.Annotated[
         list[str] | None,
-        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser."),
+        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser, images."),
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
@@ -701,6 +709,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict,
         simulation,
     )
+    from bellwether.images import catalogue  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
     from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
@@ -715,6 +724,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         features.FeatureStoreError,
         explain.ExplanationError,
         acting.BanditError,
+        catalogue.ImageError,
         artifacts.ArtifactsError,
         monitor.MonitorError,
         sources.DataError,
