@@ -286,10 +286,10 @@ def train(
     json_: JsonOption = False,
 ) -> None:
     """Train the models whose code or data changed."""
-    wanted = environment.Stack(stack).settings()
+    wanted_data, wanted_seed = environment.Stack(stack).trained_on()
     setup.install(training=True)
-    _train(data or wanted.data, wanted.seed if seed is None else seed, as_json=json_)
-    if data is not None and data != wanted.data and not json_:
+    _train(data or wanted_data, wanted_seed if seed is None else seed, as_json=json_)
+    if data is not None and data != wanted_data and not json_:
         steps.console.print(
             f"To serve these models: set `bellwether:data: {data}` in Pulumi.{stack}.yaml and run `make up`."
         )
