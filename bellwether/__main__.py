@@ -191,6 +191,35 @@ def decide_command(
         steps.console.print(table)
 
 
+@app.command("audit")
+def audit_command(
+    prediction_id: typing.Annotated[
+        str, typer.Argument(help="As an answer carries it: `prediction_id`, or `x-request-id`.")
+    ],
+    out: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option(help="The page; without it, a file in `.bellwether/reports`."),
+    ] = None,
+    earlier: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option("--from", help="Build it again from the records inside an earlier page."),
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Write all that is recorded of a prediction as one page: inputs, features, why, rules, reward."""
+    from bellwether.audit import commands  # noqa: PLC0415  a command loads what it uses
+
+    selected = environment.Stack(stack)
+    made = commands.found(selected, prediction_id, earlier)
+    page = out or commands.default_file(selected.home, prediction_id)
+    commands.write(made, page)
+    if json_:
+        _print_json({"page": str(page), "digest": made.digest, "records": len(made.entries)})
+        return
+    steps.console.print(f"{page}\n{len(made.entries)} records, SHA-256 {made.digest}")
+
+
 @app.command("explain")
 def explain_command(  # noqa: PLR0913  each is an option of the command
     symbol: typing.Annotated[str, typer.Option(help="The symbol whose forecast is explained.")],
@@ -616,6 +645,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict,
         simulation,
     )
+    from bellwether.audit import dossier  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
 
@@ -633,6 +663,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
         simulation.SimulationError,
+        dossier.AuditError,
     )
 
 
