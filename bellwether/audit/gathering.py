@@ -80,7 +80,7 @@ def _unknown(reader: records.Reader, identity: str) -> str:
         said += ", except a reward: its records have expired, or the reward names another id"
     return (
         f"{said}. Ids are those that answers carry as `prediction_id` or `x-request-id`; records "
-        "are kept for `bellwether:record_days` (30 days, if nothing else is set). "
+        "are kept for `bellwether:record_days`. "
         "A page that was written earlier holds its records: `--from PAGE.html`"
     )
 
