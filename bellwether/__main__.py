@@ -536,6 +536,31 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+report_app = typer.Typer(help="Reports, as pages.", no_args_is_help=True)
+app.add_typer(report_app, name="report")
+
+
+@report_app.command("drift")
+def report_drift_command(
+    symbol: typing.Annotated[str, typer.Option(help="The symbol whose days are compared.")],
+    out: typing.Annotated[pathlib.Path, typer.Option(help="The page, an HTML file.")],
+    days: typing.Annotated[
+        int, typer.Option(min=25, max=5000, help="The last so many distinct days.")
+    ] = 200,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Compare a symbol's last days with its training reference, feature by feature (Evidently)."""
+    from bellwether.reports import drift, drift_table  # noqa: PLC0415  a command loads what it uses
+
+    found = drift.make(environment.Stack(stack), symbol, out, days)
+    if json_:
+        _print_json(found)
+        return
+    steps.console.print(drift_table.table(found))
+    steps.console.print(str(out))
+
+
 artifacts_app = typer.Typer(help="What was trained, where clusters read it.", no_args_is_help=True)
 app.add_typer(artifacts_app, name="artifacts")
 
@@ -646,6 +671,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         simulation,
     )
     from bellwether.audit import dossier  # noqa: PLC0415  as above
+    from bellwether.reports import drift  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
 
@@ -664,6 +690,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         load.ThresholdsBrokenError,
         simulation.SimulationError,
         dossier.AuditError,
+        drift.ReportError,
     )
 
 

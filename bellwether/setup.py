@@ -84,6 +84,24 @@ def install(*, training: bool) -> None:
             raise SetupError("not everything could be installed:\n" + "\n".join(problems))
 
 
+def install_group(group: str) -> None:
+    """Install the environment of a dependency group that only some commands need.
+
+    Raises:
+        SetupError: it cannot be installed.
+
+    """
+    if toolchain.complete(group):
+        return
+    with steps.step(f"environment `{group}`"), _only_one("setup"):
+        try:
+            _install_once(
+                Part(group, lambda: toolchain.complete(group), _environment(group)),
+            )
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise SetupError(f"environment `{group}`: {_explained(error)}") from error
+
+
 def _install_once(part: Part) -> None:
     if not part.present():  # another set-up may have brought it while this one waited
         part.install()

@@ -36,13 +36,7 @@ def gather(
     found = [anchor, *_around(reader, identity, namespace, anchor)]
     if kind == "experiment":
         found += _split(reader, name, anchor.time)
-    key = identity.encode()
-    found += reader.within(
-        (bandits.REWARDS, dossier.MONITORING),
-        anchor.time - _EARLY_MS,
-        _FOREVER_MS,
-        lambda message: bool(message.key() == key),
-    )
+    found += _later(reader, identity, anchor.time)
     symbol = _symbol(found)
     if symbol is not None:
         found += _drift(reader, symbol, anchor.time)
@@ -119,6 +113,17 @@ def _split(reader: records.Reader, experiment: str, time: int) -> list[records.R
         if each.time <= time and (entry(each).document or {}).get("applied") is True
     ]
     return acted[-1:]
+
+
+def _later(reader: records.Reader, identity: str, time: int) -> list[records.Record]:
+    """Find all rewards, and the first of what the monitor told: it may tell again after a kill."""
+    key = identity.encode()
+    topics = (bandits.REWARDS, dossier.MONITORING)
+    found = reader.within(
+        topics, time - _EARLY_MS, _FOREVER_MS, lambda message: bool(message.key() == key)
+    )
+    rewards = [each for each in found if each.topic == bandits.REWARDS]
+    return rewards + [each for each in found if each.topic == dossier.MONITORING][:1]
 
 
 def _drift(reader: records.Reader, symbol: str, time: int) -> list[records.Record]:

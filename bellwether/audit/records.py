@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import confluent_kafka
 
@@ -12,6 +12,7 @@ _SECONDS = 10.0
 _BATCH = 5000
 _FIRST_LOOK = 2000
 """Records of a partition that are looked at first; each further look takes four times as many."""
+_LONGEST_LOOK = 100_000
 _EOF = confluent_kafka.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's name
 
 Place = tuple[str, int]
@@ -80,6 +81,16 @@ class Reader:
     def newest(self, topic: str, key: str) -> Record | None:
         """Find the newest record of a key, from the newest record back to the oldest."""
         wanted = key.encode()
+        for found in self.backwards(topic, lambda message: bool(message.key() == wanted)):
+            if found:
+                return max(found, key=lambda record: record.order)
+        return None
+
+    def backwards(self, topic: str, wanted: Callable[[Message], bool]) -> Iterator[list[Record]]:
+        """Give the records that are wanted, from the topic's end back in ever longer stretches.
+
+        Each stretch is a list, oldest record first.
+        """
         bounds = self._bounds(topic)
         reached = {place: high for place, (_, high) in bounds.items()}
         look = _FIRST_LOOK
@@ -89,12 +100,9 @@ class Reader:
                 for place, (low, _) in bounds.items()
                 if reached[place] > low
             }
-            found = self._read(ranges, lambda message: message.key() == wanted)
-            if found:
-                return max(found, key=lambda record: record.order)
+            yield self._read(ranges, wanted)
             reached |= {place: start for place, (start, _) in ranges.items()}
-            look *= 4
-        return None
+            look = min(look * 4, _LONGEST_LOOK)
 
     def all(self, topic: str, wanted: Callable[[Message], bool]) -> list[Record]:
         """Give the records of a whole topic that are wanted, oldest first."""
