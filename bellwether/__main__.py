@@ -133,6 +133,20 @@ def status_command(
     raise typer.Exit(0 if current.serving else 1)
 
 
+@app.command("console")
+def console_command(
+    stack: StackOption = environment.DEFAULT_STACK,
+    open_: typing.Annotated[
+        bool, typer.Option("--open", help="Also open it in this machine's browser.")
+    ] = False,
+) -> None:
+    """Say where the console is: experiment, predictions, explanations."""
+    url = f"http://127.0.0.1:{environment.Stack(stack).settings().ports.console}/"
+    steps.console.print(url, markup=False)
+    if open_:
+        typer.launch(url)
+
+
 @app.command("predict")
 def predict_command(  # noqa: PLR0913  each is an option of the command
     symbol: typing.Annotated[str, typer.Option(help="The symbol to forecast, such as SPX.")],
@@ -561,6 +575,28 @@ def report_drift_command(
     steps.console.print(str(out))
 
 
+monitor_app = typer.Typer(help="What the monitor has seen.", no_args_is_help=True)
+app.add_typer(monitor_app, name="monitor")
+
+
+@monitor_app.command("query")
+def monitor_query_command(
+    sql: typing.Annotated[
+        str, typer.Argument(help="SQL over predictions, features, decisions, rewards.")
+    ],
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Ask the monitor's files, such as "select model, count(*) from predictions group by model"."""
+    from bellwether import monitor  # noqa: PLC0415  a command loads what it uses
+
+    rows = monitor.query(environment.Stack(stack), sql)
+    if json_:
+        _print_json(rows)
+    else:
+        steps.console.print(monitor.table(rows))
+
+
 artifacts_app = typer.Typer(help="What was trained, where clusters read it.", no_args_is_help=True)
 app.add_typer(artifacts_app, name="artifacts")
 
@@ -663,10 +699,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
         artifacts,
-        bandit,
         explain,
         features,
         load,
+        monitor,
         predict,
         simulation,
     )
@@ -674,6 +710,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from bellwether.reports import drift  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
 
     return (
         settings.SettingsError,
@@ -683,8 +720,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict.PredictionError,
         features.FeatureStoreError,
         explain.ExplanationError,
-        bandit.BanditError,
+        acting.BanditError,
         artifacts.ArtifactsError,
+        monitor.MonitorError,
         sources.DataError,
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,

@@ -12,8 +12,8 @@ import typer
 from bellwether import environment, steps
 
 if typing.TYPE_CHECKING:
-    from bellwether import bandit
     from runtimes.bandit import offpolicy
+    from runtimes.bandit.judging import acting
     from runtimes.contract import bandits
 
 app = typer.Typer(help="Bandit policies: judge, activate, freeze, look back.", no_args_is_help=True)
@@ -57,12 +57,12 @@ def evaluate_command(  # noqa: PLR0913  each is an option of the command
     json_: JsonOption = False,
 ) -> None:
     """Say what a policy would have earned, by the records of the one that acts."""
-    from bellwether import bandit  # noqa: PLC0415  a command loads what it uses
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  a command loads what it uses
 
-    given = bandit.read(policy)
+    given = acting.read(policy)
     with steps.step("judging") as step:
-        judged = bandit.judge(
-            _place(stack), given, bandit.Options(rows, level, clip), step.describe
+        judged = acting.judge(
+            _place(stack), given, acting.Options(rows, level, clip), step.describe
         )
         step.note = f"{judged.verdict.candidate.rows} rewarded decisions"
     if json_:
@@ -90,16 +90,16 @@ def activate_command(  # noqa: PLR0913  each is an option of the command
     json_: JsonOption = False,
 ) -> None:
     """Let a policy act, if its lower bound is not below that of the one that does."""
-    from bellwether import bandit  # noqa: PLC0415  a command loads what it uses
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  a command loads what it uses
 
     if force is not None and not force.strip():
-        raise bandit.BanditError("--force needs a reason: it is recorded with the policy")
-    given = None if policy is None else bandit.read(policy)
+        raise acting.BanditError("--force needs a reason: it is recorded with the policy")
+    given = None if policy is None else acting.read(policy)
     with steps.step("judging") as step:
-        done = bandit.activate(
+        done = acting.activate(
             _place(stack),
             given,
-            bandit.Options(rows, level, clip),
+            acting.Options(rows, level, clip),
             force=force,
             said=step.describe,
         )
@@ -119,9 +119,9 @@ def freeze_command(
     name: NameArgument = None, stack: StackOption = environment.DEFAULT_STACK
 ) -> None:
     """Leave the weights as they are from now on; the policy goes on learning."""
-    from bellwether import bandit  # noqa: PLC0415  a command loads what it uses
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  a command loads what it uses
 
-    chosen = bandit.freeze(_place(stack), name)
+    chosen = acting.freeze(_place(stack), name)
     steps.console.print(
         f"{chosen} is frozen: it learns, its weights stay. `bellwether bandit activate` ends it."
     )
@@ -137,9 +137,9 @@ def history_command(
     json_: JsonOption = False,
 ) -> None:
     """Show the last epochs: what was decided, and why."""
-    from bellwether import bandit  # noqa: PLC0415  a command loads what it uses
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  a command loads what it uses
 
-    found = bandit.history(_place(stack), name, last)
+    found = acting.history(_place(stack), name, last)
     if json_:
         _print([each.model_dump(mode="json") for each in found])
         return
@@ -156,10 +156,11 @@ def replay_command(
     json_: JsonOption = False,
 ) -> None:
     """Do a policy's whole history again from the topics; fail if a state comes out otherwise."""
-    from bellwether import bandit, bandit_replay  # noqa: PLC0415  a command loads what it uses
+    from bellwether import bandit_replay  # noqa: PLC0415  a command loads what it uses
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
 
     place = _place(stack)
-    policy = bandit.chosen(place, name)
+    policy = acting.chosen(place, name)
     with steps.step(f"replaying {policy}") as step:
 
         def said(done: int, count: int) -> None:
@@ -180,12 +181,12 @@ def replay_command(
         raise typer.Exit(1)
 
 
-def _place(stack: str) -> "bandit.Place":
-    from bellwether import bandit  # noqa: PLC0415  a command loads what it uses
+def _place(stack: str) -> "acting.Place":
+    from runtimes.bandit.judging import acting  # noqa: PLC0415  a command loads what it uses
 
     selected = environment.Stack(stack)
     wanted, where = selected.settings(), selected.endpoints()
-    return bandit.Place(f"127.0.0.1:{wanted.ports.kafka}", where.mesh, where.namespace)
+    return acting.Place(f"127.0.0.1:{wanted.ports.kafka}", where.mesh, where.namespace)
 
 
 def _print(document: object) -> None:
@@ -193,7 +194,7 @@ def _print(document: object) -> None:
     sys.stdout.write("\n")
 
 
-def _show(judged: "bandit.Judged") -> None:
+def _show(judged: "acting.Judged") -> None:
     spec, found = judged.policy.spec, judged.verdict
     left_out = ", ".join(f"{count} {why}" for why, count in judged.joined.left_out.items() if count)
     values = rich.table.Table(

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from bellwether import bandit
 from runtimes.bandit.controller import replay
 from runtimes.bandit.controller.parts import AwayError, UnusableError
+from runtimes.bandit.judging import acting
 
 Said = Callable[[int, int], None]
 """Told how many epochs are done, of how many."""
@@ -48,8 +48,8 @@ def run(kafka: str, policy: str, said: Said) -> Replay:
                 different.append((each.entry.record.epoch, each.different))
             said(done, count)
     except (AwayError, UnusableError) as error:
-        raise bandit.BanditError(f"policy {policy!r} cannot be replayed: {error}") from error
+        raise acting.BanditError(f"policy {policy!r} cannot be replayed: {error}") from error
     if state is None:
-        raise bandit.BanditError(f"policy {policy!r} has no epoch in the log yet")
+        raise acting.BanditError(f"policy {policy!r} has no epoch in the log yet")
     learnt = state.join.reward_counts["learnt"]
     return Replay(policy, done, learnt, state.digest(), tuple(different))

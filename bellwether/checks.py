@@ -8,7 +8,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET  # pytest's own report, read back at once
 
-from bellwether import steps
+from bellwether import setup, steps
 from infra import paths
 from infra.local import toolchain
 
@@ -18,7 +18,13 @@ _COMMANDS = {
     "lint": (("ruff", "check", *SOURCES), ("ruff", "format", "--check", *SOURCES)),
     "types": (("mypy",),),
 }
-_TESTS = {"unit": ("tests/unit",), "stack": ("tests/stack", "tests/conformance")}
+_TESTS = {
+    "unit": ("tests/unit",),
+    "stack": ("tests/stack", "tests/conformance"),
+    "browser": ("tests/browser",),
+}
+_TOGETHER = ("stack", "browser")
+"""Tiers that are one run where all of them are asked for: the environment comes up once."""
 TIERS = (*_COMMANDS, *_TESTS)
 
 
@@ -34,18 +40,34 @@ def run(tiers: tuple[str, ...]) -> bool:
         **os.environ,
         "BELLWETHER_SERVING_PYTHON": str(toolchain.python_of("serving")),
         "BELLWETHER_TRAINING_PYTHON": str(toolchain.python_of("training")),
+        "BELLWETHER_MONITOR_PYTHON": str(toolchain.python_of("monitor")),
     }
-    for tier in tiers:
+    if "browser" in tiers:
+        setup.install_browser()
+    for names in _runs(tiers):
         started = time.monotonic()
-        if tier in _COMMANDS:
-            results = [_command(command, environment) for command in _COMMANDS[tier]]
+        if names[0] in _COMMANDS:
+            results = [_command(command, environment) for command in _COMMANDS[names[0]]]
             counts = (results.count(True), results.count(False), 0)
         else:
-            counts = _pytest(_TESTS[tier], environment)
+            folders = tuple(folder for name in names for folder in _TESTS[name])
+            counts = _pytest(folders, environment)
         passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
-        steps.console.print(f"{tier}: {time.monotonic() - started:.0f} s")
+        steps.console.print(f"{' and '.join(names)}: {time.monotonic() - started:.0f} s")
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)  # noqa: T201  the closing count is a result
     return failed == 0 and passed > 0
+
+
+def _runs(tiers: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Give the tiers of each run."""
+    together = tuple(tier for tier in tiers if tier in _TOGETHER)
+    runs: list[tuple[str, ...]] = []
+    for tier in tiers:
+        if tier not in together:
+            runs.append((tier,))
+        elif together not in runs:
+            runs.append(together)
+    return runs
 
 
 def _command(command: tuple[str, ...], environment: dict[str, str]) -> bool:

@@ -42,6 +42,9 @@ def install(*, training: bool) -> None:
     """
     parts = [
         Part("serving environment", lambda: toolchain.complete("serving"), _environment("serving")),
+        Part(
+            "monitor's environment", lambda: toolchain.complete("monitor"), _environment("monitor")
+        ),
         Part("Kafka", lambda: toolchain.kafka_jars().exists(), _kafka),
         Part("Prometheus", lambda: toolchain.prometheus() is not None, _debian("prometheus")),
         Part(
@@ -84,22 +87,20 @@ def install(*, training: bool) -> None:
             raise SetupError("not everything could be installed:\n" + "\n".join(problems))
 
 
-def install_group(group: str) -> None:
-    """Install the environment of a dependency group that only some commands need.
+def install_browser() -> None:
+    """Install the browser of the browser tests, if there is none.
 
     Raises:
-        SetupError: it cannot be installed.
+        SetupError: it cannot be had here.
 
     """
-    if toolchain.complete(group):
+    if toolchain.chromium() is not None:
         return
-    with steps.step(f"environment `{group}`"), _only_one("setup"):
+    with steps.step("Chromium"), _only_one("setup"):
         try:
-            _install_once(
-                Part(group, lambda: toolchain.complete(group), _environment(group)),
-            )
+            _install_once(Part("Chromium", lambda: toolchain.chromium() is not None, _chromium))
         except (subprocess.CalledProcessError, OSError) as error:
-            raise SetupError(f"environment `{group}`: {_explained(error)}") from error
+            raise SetupError(f"Chromium: {_explained(error)}") from error
 
 
 def _install_once(part: Part) -> None:
@@ -188,6 +189,31 @@ def _debian(package: str) -> collections.abc.Callable[[], None]:
     return install
 
 
+def _chromium() -> None:
+    """Unpack Chromium beside the system, with what apt would install for it, and a font."""
+    wanted = ["chromium", "fonts-inter"]
+    asked = ["apt-get", "-o", "Debug::NoLocking=true", "install", "-y", "--no-install-recommends"]
+    asked += ["--print-uris", *wanted]
+    try:
+        listed = _run(asked)
+    except subprocess.CalledProcessError:
+        _run([*_as_root(" ".join(wanted)), "apt-get", "update", "-q"])
+        listed = _run(asked)
+    packages = re.findall(r"^'\S+' ([^_\s]+)_\S*\.deb ", listed, flags=re.MULTILINE)
+    if "chromium" not in packages:
+        raise SetupError(
+            "Chromium: the package `chromium` is installed, but no `chromium` is on PATH"
+        )
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-q", *packages]
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        _finished_folder(toolchain.chromium_folder()) as folder,
+    ):
+        _run(download, cwd=pathlib.Path(temporary))
+        for archive in sorted(pathlib.Path(temporary).glob("*.deb")):
+            _run(["dpkg-deb", "-x", str(archive), str(folder)])
+
+
 def _as_root(package: str) -> list[str]:
     if os.geteuid() == 0:
         return []
@@ -208,15 +234,15 @@ def _finished_folder(target: pathlib.Path) -> collections.abc.Iterator[pathlib.P
             folder.rename(target)
 
 
-def _run(command: list[str], cwd: pathlib.Path | None = None, **environment: str) -> None:
-    subprocess.run(
+def _run(command: list[str], cwd: pathlib.Path | None = None, **environment: str) -> str:
+    return subprocess.run(
         command,
         cwd=cwd,
         env={**os.environ, **environment},
         check=True,
         capture_output=True,
         text=True,
-    )
+    ).stdout
 
 
 def _explained(error: BaseException) -> str:

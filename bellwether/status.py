@@ -33,6 +33,8 @@ _SHOWN_PORT = {
     "prometheus": "prometheus",
     "drift": "drift",
     "bandit": "bandit",
+    "monitor": "monitor",
+    "console": "console",
     "feature-stream": "feature_stream",
 }
 

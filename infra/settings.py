@@ -48,9 +48,11 @@ class Ports(_Frozen):
     valkey_metrics: Port = pydantic.Field(9121, description="Valkey's metrics")
     prometheus: Port = pydantic.Field(9090, description="Prometheus")
     drift: Port = pydantic.Field(9041, description="the drift watcher's metrics and readiness")
+    monitor: Port = pydantic.Field(9060, description="the monitor: its API, metrics and readiness")
     bandit: Port = pydantic.Field(
         9050, description="the bandit's controller: metrics and readiness"
     )
+    console: Port = pydantic.Field(8050, description="the console: what people look at")
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> typing.Self:
@@ -111,6 +113,9 @@ class Settings(_Frozen):
         le=3650,
         description="how long records of pipelines' steps are kept: so long a prediction can be "
         "audited; about 20 kB each",
+    )
+    monitor_retention_days: float = pydantic.Field(
+        400.0, gt=0, le=36_500, description="how long the monitor keeps what it saw of predictions"
     )
     kafka_heap_mb: int = pydantic.Field(
         256, ge=128, le=16384, description="heap of the Kafka broker"

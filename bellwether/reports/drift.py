@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pydantic
 
-from bellwether import environment, setup, steps, training
+from bellwether import environment, steps, training
 from bellwether.audit import records
 from infra import paths
 from infra.catalogue import models
@@ -23,7 +23,7 @@ from infra.local import toolchain
 from runtimes.guard import artifact, windows
 from runtimes.guard import records as days
 
-GROUP = "report"
+GROUP = "monitor"
 TOPIC = "feature-monitoring"
 P_VALUE = 0.05
 """Divided by the number of features (Bonferroni)."""
@@ -93,7 +93,11 @@ def make(stack: environment.Stack, symbol: str, out: pathlib.Path, count: int = 
             f"{len(found)} distinct days of {symbol} were asked for, {FEWEST} are needed: "
             "`uv run bellwether replay` plays history, and the pipeline has to be asked meanwhile"
         )
-    setup.install_group(GROUP)
+    if not toolchain.complete(GROUP):
+        raise ReportError(
+            f"the environment `{GROUP}`, which draws the page, is not installed: "
+            "`uv run bellwether setup` installs it"
+        )
     current = np.array([day.features for day in found])
     reference = usual.references[symbol]
     threshold = P_VALUE / len(usual.features)

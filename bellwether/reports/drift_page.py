@@ -1,6 +1,6 @@
 """Draws Evidently's drift report: `python -m bellwether.reports.drift_page GIVEN.npz ASKED.json`.
 
-Runs in the environment of group `report`, and imports nothing of this repository.
+Runs in the environment of group `monitor`, and imports nothing of this repository.
 """
 
 import json

@@ -35,6 +35,7 @@ class Console(component.Component):
             "kafka": kafka.address,
             "valkey": valkey.address,
             "prometheus": "http://prometheus-operated:9090",
+            "monitor": "http://monitor:9060",
             "namespace": stack.namespace,
             "host": "0.0.0.0",  # noqa: S104  a pod's ports are opened by network policies
             "port": PORT,

@@ -39,6 +39,7 @@ class Size:
     valkey_storage: str
     valkey: Resources
     model_server: Resources
+    monitor_storage: str
     prometheus_storage: str
     prometheus_days: int
     keep: bool
@@ -67,6 +68,7 @@ SIZES: Mapping[Environment, Size] = {
         valkey_storage="2Gi",
         valkey=Resources("50m", "256Mi"),
         model_server=Resources("250m", "1Gi", "2Gi"),
+        monitor_storage="5Gi",
         prometheus_storage="10Gi",
         prometheus_days=7,
         keep=False,
@@ -81,6 +83,7 @@ SIZES: Mapping[Environment, Size] = {
         valkey_storage="8Gi",
         valkey=Resources("100m", "1Gi"),
         model_server=Resources("500m", "2Gi"),
+        monitor_storage="20Gi",
         prometheus_storage="50Gi",
         prometheus_days=15,
         keep=True,
@@ -95,6 +98,7 @@ SIZES: Mapping[Environment, Size] = {
         valkey_storage="16Gi",
         valkey=Resources("250m", "2Gi"),
         model_server=Resources("1", "3Gi"),
+        monitor_storage="50Gi",
         prometheus_storage="200Gi",
         prometheus_days=30,
         keep=True,

@@ -14,9 +14,11 @@ from infra.cluster import (
     backups,
     bandit,
     component,
+    console,
     features,
     kafka,
     manifest,
+    monitor,
     monitoring,
     namespaces,
     seldon_core,
@@ -40,6 +42,8 @@ def declare(stack: settings.Cluster, provenance: collections.abc.Mapping[str, st
     served = serving.Serving(site, [*platform.ready, *store.ready, stream.stream])
     controller = bandit.Bandit(site, [*broker.ready, *store.ready])
     serving.Policies(site, served, [controller.controller])
+    watcher = monitor.Monitor(site, [*broker.ready, bucket.secret])
+    console.Console(site, [*broker.ready, *store.ready, watcher.monitor])
     pulumi.export("gateway", f"http://seldon-mesh.{stack.namespace}")
     pulumi.export("namespace", stack.namespace)
 

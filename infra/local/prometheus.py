@@ -16,6 +16,7 @@ def configuration(ports: settings.Ports) -> str:
         "feature-stream": (ports.feature_stream, "/metrics"),
         "kafka": (ports.kafka_metrics, "/metrics"),
         "mesh": (ports.mesh, "/metrics"),
+        "monitor": (ports.monitor, "/metrics"),
         "mlserver": (ports.model_server_metrics, "/metrics"),
         "prometheus": (ports.prometheus, "/metrics"),
         "valkey": (ports.valkey_metrics, "/metrics"),

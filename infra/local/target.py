@@ -26,6 +26,16 @@ _BANDIT_TOPICS = ("decisions", "rewards", "allocations")
 _DRIFT_TOPICS = ("feature-monitoring", "drift")
 """What the drift watcher reads, and what it writes."""
 
+_MONITOR_TOPICS = (
+    "decisions",
+    "rewards",
+    "feature-monitoring",
+    "market-data",
+    "monitoring",
+    "dead-letters",
+)
+"""What the monitor reads and writes, beside the pipeline's own topics."""
+
 _POLICY_SCHEMA = tuple(
     f"runtimes/bandit/{part}.py" for part in ("declaration", "notation", "structural")
 )
@@ -70,10 +80,12 @@ def declare(local: Local) -> None:
     declared_topics = _topics(local, broker)
     stream = _feature_stream(local, [valkey, *declared_topics.values()])
     _drift(local, [declared_topics[topic] for topic in _DRIFT_TOPICS])
+    _monitor(local, [declared_topics[topic] for topic in _MONITOR_TOPICS])
     bandit = _bandit(
         local, [gateway, valkey, *(declared_topics[topic] for topic in _BANDIT_TOPICS)]
     )
     _objects(local, gateway, stream, bandit)
+    _console(local, [gateway, *(declared_topics[topic] for topic in _BANDIT_TOPICS)])
     for name, address in addresses(local.settings.ports).items():
         pulumi.export(name, address)
 
@@ -86,6 +98,7 @@ def addresses(ports: settings.Ports) -> dict[str, str]:
         "prometheus": f"http://127.0.0.1:{ports.prometheus}",
         "kafka": f"127.0.0.1:{ports.kafka}",
         "valkey": f"127.0.0.1:{ports.valkey}",
+        "console": f"http://127.0.0.1:{ports.console}",
     }
 
 
@@ -305,6 +318,37 @@ def _drift(local: Local, after: list[resources.Topic]) -> None:
     )
 
 
+def _monitor(local: Local, after: list[resources.Topic]) -> None:
+    """The monitor, in an environment of its own."""
+    ports, folder = local.settings.ports, local.home / "monitor"
+    configuration = folder / "monitor.json"
+    given = {
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "folder": str(folder / "records"),
+        "bars": str(local.artifacts[models.ENRICHMENT.artifact] / "bars.npz"),
+        "port": ports.monitor,
+        "namespace": local.settings.namespace,
+        "pipeline": pipelines.PREDICTION.metadata.name,
+        "retention_days": local.settings.monitor_retention_days,
+    }
+    _process(
+        local,
+        "monitor",
+        command=[
+            str(local.toolchain.monitor_python),
+            "-m",
+            "runtimes.monitor",
+            str(configuration),
+        ],
+        files={configuration: json.dumps(given, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("monitor"),
+        readiness={"url": f"http://127.0.0.1:{ports.monitor}/ready"},
+        triggers={"code": _code("runtimes/contract", "runtimes/monitor")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
 def _bandit(local: Local, after: collections.abc.Sequence[pulumi.Resource]) -> resources.Process:
     """The bandit's controller, in the Python that runs this program."""
     ports, path = local.settings.ports, local.home / "bandit" / "bandit.json"
@@ -328,6 +372,35 @@ def _bandit(local: Local, after: collections.abc.Sequence[pulumi.Resource]) -> r
         ports=local.ports("bandit"),
         readiness={"url": f"http://127.0.0.1:{ports.bandit}/ready"},
         triggers={"code": _code("runtimes/bandit", "runtimes/contract")},
+        opts=pulumi.ResourceOptions(depends_on=list(after)),
+    )
+
+
+def _console(local: Local, after: collections.abc.Sequence[pulumi.Resource]) -> resources.Process:
+    """What people look at, in the Python that runs this program; it shows what is away."""
+    ports, path = local.settings.ports, local.home / "console" / "console.json"
+    given = {
+        "gateway": f"http://127.0.0.1:{ports.gateway}",
+        "api": local.mesh_endpoint,
+        "kafka": f"127.0.0.1:{ports.kafka}",
+        "valkey": f"127.0.0.1:{ports.valkey}",
+        "prometheus": f"http://127.0.0.1:{ports.prometheus}",
+        "monitor": f"http://127.0.0.1:{ports.monitor}",
+        "namespace": local.settings.namespace,
+        "service_account": str(local.home / "console" / "service-account"),
+        "pipeline": pipelines.PREDICTION.metadata.name,
+        "explainer": models.EXPLANATIONS.name,
+        "port": ports.console,
+    }
+    return _process(
+        local,
+        "console",
+        command=[sys.executable, "-m", "runtimes.console", str(path)],
+        files={path: json.dumps(given, indent=2)},
+        environment={"PYTHONPATH": str(paths.ROOT)},
+        ports=local.ports("console"),
+        readiness={"url": f"http://127.0.0.1:{ports.console}/ready"},
+        triggers={"code": _code("runtimes/console", "runtimes/bandit", "runtimes/contract")},
         opts=pulumi.ResourceOptions(depends_on=list(after)),
     )
 

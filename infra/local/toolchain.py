@@ -88,6 +88,39 @@ def valkey_exporter() -> pathlib.Path | None:
     return _debian_program("prometheus-redis-exporter", versions.VALKEY_EXPORTER_MINIMUM)
 
 
+@dataclasses.dataclass(frozen=True)
+class Chromium:
+    """A browser, and what its process is told beside its arguments."""
+
+    program: pathlib.Path
+    environment: dict[str, str]
+
+
+def chromium_folder() -> pathlib.Path:
+    """Debian's Chromium with the libraries and the font that the system has not, unpacked."""
+    return paths.cache() / "tools" / "chromium"
+
+
+def chromium() -> Chromium | None:
+    """Find the browser of the browser tests: on PATH, or unpacked."""
+    for name in ("google-chrome", "chromium"):
+        found = shutil.which(name)
+        # Ubuntu's `chromium` is a snap, which runs in no container.
+        if found is not None and "/snap/" not in str(pathlib.Path(found).resolve()):
+            return Chromium(pathlib.Path(found), {})
+    root = chromium_folder()
+    libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
+    if not root.exists():
+        return None
+    return Chromium(
+        root / "usr" / "lib" / "chromium" / "chromium",
+        {
+            "LD_LIBRARY_PATH": f"{libraries}:{libraries / 'pulseaudio'}",
+            "XDG_DATA_HOME": str(root / "usr" / "share"),
+        },
+    )
+
+
 def uv() -> str:
     """Find uv.
 
@@ -133,6 +166,7 @@ class Toolchain:
     kafka_jars: pathlib.Path
     prometheus: pathlib.Path
     serving_python: pathlib.Path
+    monitor_python: pathlib.Path
 
     @classmethod
     def locate(cls) -> "Toolchain":
@@ -161,6 +195,9 @@ class Toolchain:
             prometheus=need("Prometheus", prometheus()),
             serving_python=need(
                 "the serving environment", python_of("serving") if complete("serving") else None
+            ),
+            monitor_python=need(
+                "the monitor's environment", python_of("monitor") if complete("monitor") else None
             ),
         )
         if missing:

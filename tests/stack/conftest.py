@@ -1,5 +1,6 @@
 """The real local environment, brought up once on ports of its own (`Pulumi.test.yaml`)."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -29,8 +30,8 @@ def bellwether(*arguments: str, timeout: float = 300) -> subprocess.CompletedPro
     )
 
 
-@pytest.fixture(scope="session")
-def up():
+@contextlib.contextmanager
+def running():
     """The environment of the stack `test`, serving; afterwards nothing of it is left."""
     os.environ["BELLWETHER_HOME"] = str(HOME)
     stack = environments.Stack("test")

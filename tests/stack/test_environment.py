@@ -25,7 +25,8 @@ from tests.stack import conftest
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COMPONENTS = {
-    "supervisord", "bandit", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server",
+    "supervisord", "bandit", "console", "drift", "feature-stream", "gateway", "kafka", "mesh", "model-server",
+    "monitor",
     "prometheus",
     "valkey",
     "valkey-exporter",
@@ -139,6 +140,7 @@ def test_prometheus_scrapes_every_part(up):
         "kafka",
         "mesh",
         "mlserver",
+        "monitor",
         "prometheus",
         "valkey",
     }

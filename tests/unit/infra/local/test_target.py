@@ -41,7 +41,7 @@ def declared(tmp_path, given=(), **values):
     local = target.Local(
         settings.Settings.parse({f"bellwether:{k}": v for k, v in values.items()}, "test"),
         tmp_path / "home",
-        toolchain.Toolchain(program, program, program, program, jars, program, program),
+        toolchain.Toolchain(program, program, program, program, jars, program, program, program),
         {
             model.artifact: pathlib.Path(f"/cache/{model.artifact}/sha256-0")
             for model in (*models.MODELS, *models.STEPS)
@@ -75,7 +75,7 @@ def test_every_part_is_a_process_with_a_probe(engine):
     processes = engine.of("Process")
     assert set(processes) == {
         "kafka", "valkey", "valkey-exporter", "feature-stream", "model-server", "mesh", "gateway",
-        "prometheus", "drift", "bandit",
+        "prometheus", "drift", "monitor", "bandit", "console",
     }  # fmt: skip
     assert all(p["readiness"] for p in processes.values())
 

@@ -1,8 +1,9 @@
 import confluent_kafka
 import pytest
 
-from bellwether import bandit, bandit_replay
+from bellwether import bandit_replay
 from loadtests.bandit_parts import ARMS, until
+from runtimes.bandit.judging import acting
 from runtimes.contract import bandits
 
 
@@ -44,5 +45,5 @@ def test_a_replay_gives_every_state_and_weight_again_and_finds_what_was_changed(
 
 
 def test_a_policy_without_a_log_cannot_be_replayed(parts):
-    with pytest.raises(bandit.BanditError, match="has no epoch in the log"):
+    with pytest.raises(acting.BanditError, match="has no epoch in the log"):
         _replayed(parts)

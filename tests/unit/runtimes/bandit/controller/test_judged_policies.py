@@ -6,18 +6,18 @@ from typing import Any
 import httpx
 import pytest
 
-from bellwether import bandit
 from loadtests import bandit_parts
 from loadtests.bandit_parts import ARMS, until
 from runtimes.bandit import declaration
+from runtimes.bandit.judging import acting
 
-OPTIONS = bandit.Options()
+OPTIONS = acting.Options()
 SPLIT = {"one": 40, "two": 30, "three": 20, "four": 10}
 MEANS = {"one": 0.0, "two": 0.2, "three": 1.0, "four": 0.1}
 
 
-def place(parts: bandit_parts.Parts) -> bandit.Place:
-    return bandit.Place(parts.kafka, parts.api, bandit_parts.NAMESPACE)
+def place(parts: bandit_parts.Parts) -> acting.Place:
+    return acting.Place(parts.kafka, parts.api, bandit_parts.NAMESPACE)
 
 
 def policy(parts: bandit_parts.Parts, **spec: Any) -> declaration.BanditPolicy:
@@ -57,7 +57,7 @@ def test_a_policy_is_let_through_by_the_records_of_its_shadow_and_a_worse_one_is
     until(lambda: parts.allocations() or None, "the log begins")
     learnt = epochs(parts, "shadow", 6, 0)
 
-    judged = bandit.judge(place(parts), policy(parts), OPTIONS)
+    judged = acting.judge(place(parts), policy(parts), OPTIONS)
     assert judged.verdict.candidate.rows == learnt
     assert judged.current == parts.policy
     assert judged.shares["three"][0] > 0.6
@@ -67,7 +67,7 @@ def test_a_policy_is_let_through_by_the_records_of_its_shadow_and_a_worse_one_is
     assert estimate.lower < truth < estimate.upper
     assert judged.document()["gate"]["passes"]
 
-    done = bandit.activate(place(parts), None, OPTIONS)
+    done = acting.activate(place(parts), None, OPTIONS)
     assert (done.policy, done.forced) == (parts.policy, None)
     assert declared(parts)["spec"]["mode"] == "active"
     notes = declared(parts)["metadata"]["annotations"]
@@ -76,35 +76,35 @@ def test_a_policy_is_let_through_by_the_records_of_its_shadow_and_a_worse_one_is
     learnt = epochs(parts, "active", 5, learnt)
 
     even = policy(parts, explorationRate=1.0)
-    with pytest.raises(bandit.BanditError, match=r"(?s)is not activated: .* is below .*--force"):
-        bandit.activate(place(parts), even, OPTIONS)
+    with pytest.raises(acting.BanditError, match=r"(?s)is not activated: .* is below .*--force"):
+        acting.activate(place(parts), even, OPTIONS)
     assert declared(parts)["spec"].get("explorationRate") is None
 
-    done = bandit.activate(place(parts), even, OPTIONS, force="a drill")
+    done = acting.activate(place(parts), even, OPTIONS, force="a drill")
     assert done.forced == "a drill"
     notes = declared(parts)["metadata"]["annotations"]
     assert notes["bandits.bellwether.dev/forced"] == "a drill"
     until(lambda: set(parts.weights().values()) == {2500} or None, "the split is even", 20)
 
-    assert bandit.freeze(place(parts), parts.policy) == parts.policy
+    assert acting.freeze(place(parts), parts.policy) == parts.policy
     parts.standing("Frozen", 20)
-    found = bandit.history(place(parts), parts.experiment, 3)
+    found = acting.history(place(parts), parts.experiment, 3)
     assert [each.policy for each in found] == [parts.policy] * len(found)
-    again = bandit.activate(place(parts), even, OPTIONS)
+    again = acting.activate(place(parts), even, OPTIONS)
     assert again.gate == "it is the policy that acted last"
     assert declared(parts)["spec"]["mode"] == "active"
 
 
 def test_what_cannot_be_judged_is_refused_with_the_reason(parts, tmp_path):
     parts.declare_experiment(**SPLIT)
-    with pytest.raises(bandit.BanditError, match="nothing is known of how 'nowhere' split"):
-        bandit.judge(place(parts), policy(parts, experiment="nowhere"), OPTIONS)
-    with pytest.raises(bandit.BanditError, match="there is no policy 'nobody'"):
-        bandit.freeze(place(parts), "nobody")
+    with pytest.raises(acting.BanditError, match="nothing is known of how 'nowhere' split"):
+        acting.judge(place(parts), policy(parts, experiment="nowhere"), OPTIONS)
+    with pytest.raises(acting.BanditError, match="there is no policy 'nobody'"):
+        acting.freeze(place(parts), "nobody")
     parts.declare_policy()
     until(lambda: parts.allocations() or None, "the log begins")
-    with pytest.raises(bandit.BanditError, match="the log is empty: nothing was decided"):
-        bandit.judge(place(parts), policy(parts, rewardMetric="unheard"), OPTIONS)
+    with pytest.raises(acting.BanditError, match="the log is empty: nothing was decided"):
+        acting.judge(place(parts), policy(parts, rewardMetric="unheard"), OPTIONS)
     rival = declaration.parse(
         {
             "apiVersion": declaration.API_VERSION,
@@ -113,17 +113,17 @@ def test_what_cannot_be_judged_is_refused_with_the_reason(parts, tmp_path):
             "spec": {"experiment": parts.experiment},
         }
     )
-    with pytest.raises(bandit.BanditError, match=f"policy {parts.policy} owns the weights"):
-        bandit.activate(place(parts), rival, OPTIONS, force="mine")
+    with pytest.raises(acting.BanditError, match=f"policy {parts.policy} owns the weights"):
+        acting.activate(place(parts), rival, OPTIONS, force="mine")
     path = tmp_path / "policy.yaml"
     path.write_text("kind: BanditPolicy\nmetadata: {name: x}\nspec: {experimant: e}\n")
-    with pytest.raises(bandit.BanditError, match=r"(?s)is no BanditPolicy:.*experimant"):
-        bandit.read(path)
-    with pytest.raises(bandit.BanditError, match="cannot be read"):
-        bandit.read(tmp_path / "missing.yaml")
-    nowhere = bandit.Place(parts.kafka, "http://127.0.0.1:9", bandit_parts.NAMESPACE)
-    with pytest.raises(bandit.BanditError, match="does not answer"):
-        bandit.freeze(nowhere, None)
+    with pytest.raises(acting.BanditError, match=r"(?s)is no BanditPolicy:.*experimant"):
+        acting.read(path)
+    with pytest.raises(acting.BanditError, match="cannot be read"):
+        acting.read(tmp_path / "missing.yaml")
+    nowhere = acting.Place(parts.kafka, "http://127.0.0.1:9", bandit_parts.NAMESPACE)
+    with pytest.raises(acting.BanditError, match="does not answer"):
+        acting.freeze(nowhere, None)
     assert set(parts.weights()) == set(ARMS)
 
 

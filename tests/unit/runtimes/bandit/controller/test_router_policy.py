@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import redis
 
-from bellwether import bandit
 from loadtests import bandit_parts
 from runtimes import contract
+from runtimes.bandit.judging import acting
 from runtimes.contract import linear_choice, regimes
 from runtimes.router import contextual
 
@@ -53,8 +53,8 @@ def drive(parts: bandit_parts.Parts, prefix: str, count: int, seed: int = 1) -> 
     traffic.flush()
 
 
-def place(parts: bandit_parts.Parts) -> bandit.Place:
-    return bandit.Place(parts.kafka, parts.api, bandit_parts.NAMESPACE)
+def place(parts: bandit_parts.Parts) -> acting.Place:
+    return acting.Place(parts.kafka, parts.api, bandit_parts.NAMESPACE)
 
 
 def chances(record: linear_choice.Record) -> dict[str, float]:
@@ -70,8 +70,8 @@ def test_a_routers_policy_learns_in_the_shade_acts_at_once_and_is_taken_back(
     assert chances(cold)["baseline"] == pytest.approx(0.9), "the rule's branch"
     drive(parts, "few", 40)
     parts.epoch_of(rewards_learnt=40)
-    with pytest.raises(bandit.BanditError, match="is not activated: "):
-        bandit.activate(place(parts), None, bandit.Options())
+    with pytest.raises(acting.BanditError, match="is not activated: "):
+        acting.activate(place(parts), None, acting.Options())
     for number in range(1, 8):
         drive(parts, f"a{number}", 80, seed=number)
         parts.epoch_of(rewards_learnt=40 + 80 * number)
@@ -83,11 +83,11 @@ def test_a_routers_policy_learns_in_the_shade_acts_at_once_and_is_taken_back(
     assert set(last.weights) == set(BRANCHES)
 
     epoch = learnt.epoch
-    judged = bandit.judge(
-        place(parts), bandit.policies(place(parts))[parts.policy], bandit.Options()
+    judged = acting.judge(
+        place(parts), acting.policies(place(parts))[parts.policy], acting.Options()
     )
     assert judged.shares["robust"][0] > 2 * judged.shares["robust"][1]
-    done = bandit.activate(place(parts), None, bandit.Options())
+    done = acting.activate(place(parts), None, acting.Options())
     assert "is not below the current one's" in done.gate
     active = until_state(parts, mode="active")
     assert active.epoch == epoch, "without waiting for an epoch's end"

@@ -1,4 +1,4 @@
-"""Bandit policies judged, activated, frozen: what `bellwether bandit` does, over plain addresses.
+"""Bandit policies judged, activated, frozen: what `bellwether bandit` and the console do.
 
 Records are read from Kafka, policies are read and written at Kubernetes' own paths.
 """
@@ -44,7 +44,10 @@ class Place:
 
     kafka: str
     mesh: str
+    """The API server: the mesh's, or Kubernetes' own."""
     namespace: str
+    service_account: pathlib.Path | None = None
+    """Folder of `token` and `ca.crt`; what is missing there is not used."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -344,6 +347,11 @@ def _write(
     }
     if current is None:
         _call(place, "POST", "", body)
+    elif current.spec.model_copy(update={"mode": "active"}) == policy.spec.model_copy(
+        update={"mode": "active"}
+    ):
+        # All that the console may do: it declares no policy.
+        _call(place, "PATCH", f"/{name}", {"metadata": metadata, "spec": {"mode": "active"}})
     else:
         _call(place, "PUT", f"/{name}", body)
 
@@ -362,8 +370,16 @@ def _named(there: Mapping[str, declaration.BanditPolicy], name: str | None) -> s
 def _call(place: Place, method: str, path: str, body: Any = None) -> dict[str, Any]:
     headers = {"content-type": "application/merge-patch+json"} if method == "PATCH" else {}
     url = f"{place.mesh}{POLICIES.format(namespace=place.namespace)}{path}"
+    verify: str | bool = True
+    if place.service_account is not None:
+        token, authority = (place.service_account / each for each in ("token", "ca.crt"))
+        if token.exists():
+            headers["authorization"] = f"Bearer {token.read_text().strip()}"
+        verify = str(authority) if authority.exists() else True
     try:
-        answer = httpx.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
+        answer = httpx.request(
+            method, url, json=body, headers=headers, timeout=_TIMEOUT, verify=verify
+        )
     except httpx.HTTPError as error:
         raise BanditError(
             f"the mesh at {place.mesh} does not answer ({error}): "

@@ -1,0 +1,1 @@
+"""What people look at: the experiment, predictions step by step, explanations, features, models."""
