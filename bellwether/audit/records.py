@@ -8,7 +8,6 @@ import confluent_kafka
 
 from runtimes.contract import credentials
 
-_SECONDS = 10.0
 _BATCH = 5000
 _FIRST_LOOK = 2000
 """Records of a partition that are looked at first; each further look takes four times as many."""
@@ -51,8 +50,10 @@ class Record:
 class Reader:
     """Reads topics of any number of partitions; commits nothing."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, seconds: float = 10.0) -> None:
         self._address = bootstrap
+        self._seconds = seconds
+        """How long an answer is waited for."""
         self._consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -129,7 +130,7 @@ class Reader:
         """Give each partition's first offset of that time or later; its end if there is none."""
         asked = [confluent_kafka.TopicPartition(*place, time_ms) for place in places]
         try:
-            found = self._consumer.offsets_for_times(asked, timeout=_SECONDS)
+            found = self._consumer.offsets_for_times(asked, timeout=self._seconds)
         except confluent_kafka.KafkaException as error:
             raise self._away(error) from error
         return {
@@ -148,7 +149,7 @@ class Reader:
     def _watermarks(self, place: Place) -> tuple[int, int]:
         try:
             found = self._consumer.get_watermark_offsets(
-                confluent_kafka.TopicPartition(*place), timeout=_SECONDS
+                confluent_kafka.TopicPartition(*place), timeout=self._seconds
             )
         except confluent_kafka.KafkaException as error:
             raise self._away(error) from error
@@ -158,7 +159,7 @@ class Reader:
 
     def _partitions(self) -> dict[str, list[int]]:
         try:
-            listed = self._consumer.list_topics(timeout=_SECONDS).topics
+            listed = self._consumer.list_topics(timeout=self._seconds).topics
         except confluent_kafka.KafkaException as error:
             raise self._away(error) from error
         return {name: sorted(topic.partitions) for name, topic in listed.items()}
@@ -174,11 +175,11 @@ class Reader:
             [confluent_kafka.TopicPartition(*place, ranges[place][0]) for place in ends]
         )
         found: list[Record] = []
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + self._seconds
         while ends:
             batch = self._consumer.consume(_BATCH, 0.05)
             if batch:
-                deadline = time.monotonic() + _SECONDS
+                deadline = time.monotonic() + self._seconds
             elif time.monotonic() > deadline:
                 waiting = ", ".join(sorted({topic for topic, _ in ends}))
                 raise AwayError(f"Kafka at {self._address} does not give the records of {waiting}")
