@@ -14,7 +14,7 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import bandit_commands, environment, setup, steps
+from bellwether import bandit_commands, deployment_commands, environment, setup, steps
 from infra import paths, settings
 from infra.local import toolchain
 
@@ -52,18 +52,35 @@ def _print_json(value: typing.Any) -> None:
 
 
 @app.command("setup")
-def setup_command() -> None:
+def setup_command(
+    cluster: typing.Annotated[
+        bool,
+        typer.Option("--cluster", help="Only what a cluster's stack needs: Pulumi, a provider."),
+    ] = False,
+) -> None:
     """Install what the local environment needs and does not find; `up` does this by itself."""
-    setup.install(training=True)
+    if cluster:
+        setup.install_for_cluster()
+    else:
+        setup.install(training=True)
 
 
 @app.command()
-def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
+def up(
+    stack: StackOption = environment.DEFAULT_STACK,
+    plan: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Do what this plan says (`preview --save-plan`), or nothing."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
     """Bring the environment up: install, train, start, declare, and say what is there."""
     from bellwether import status, training  # noqa: PLC0415  a command loads what it uses: --help stays quick
     from models import sources  # noqa: PLC0415  as above
 
     selected = environment.Stack(stack)
+    if deployment_commands.up(selected, plan, json_=json_):
+        return
     wanted = selected.settings()
     trained = training.trained(wanted.data, wanted.seed)
     setup.install(training=trained is None)
@@ -84,24 +101,6 @@ def up(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
         f"Next: [bold]uv run bellwether predict --symbol {symbol}[/]\n"
         "      [bold]uv run bellwether load --users 20 --duration 30s[/]"
     )
-
-
-@app.command()
-def preview(stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False) -> None:
-    """Say what `up` would change, compared with what really runs."""
-    change = environment.preview(environment.Stack(stack))
-    if json_:
-        _print_json({"changes": change.counts, "steps": change.steps})
-        return
-    if change.empty:
-        steps.console.print("Nothing to change.")
-        return
-    shown = rich.table.Table()
-    for heading in ("would", "what", "because of"):
-        shown.add_column(heading, overflow="fold")
-    for operation, what, properties in change.steps:
-        shown.add_row(operation, what, ", ".join(properties))
-    steps.console.print(shown)
 
 
 @app.command()
@@ -131,6 +130,23 @@ def status_command(
     if picture:
         steps.save_picture(status.table(current), picture, "uv run bellwether status")
     raise typer.Exit(0 if current.serving else 1)
+
+
+@app.command("alerts")
+def alerts_command(
+    stack: StackOption = environment.DEFAULT_STACK, json_: JsonOption = False
+) -> None:
+    """Say what is amiss right now, with the page that helps. Exit code 1 if an alert fires."""
+    from bellwether import alerts  # noqa: PLC0415  a command loads what it uses
+
+    found = alerts.read(environment.Stack(stack))
+    if json_:
+        _print_json(found)
+    elif found.alerts:
+        steps.console.print(alerts.table(found))
+    else:
+        steps.console.print("Nothing is amiss.")
+    raise typer.Exit(1 if found.firing else 0)
 
 
 @app.command("console")
@@ -386,6 +402,7 @@ def bench_command(
 
 
 simulate_app = typer.Typer(help="Try what is declared in made-up worlds.", no_args_is_help=True)
+app.add_typer(deployment_commands.app)
 app.add_typer(simulate_app, name="simulate")
 
 
@@ -660,10 +677,30 @@ def render_command(
         steps.console.print(f"{made.files} files of stack {made.stack} in {made.out}")
 
 
+@app.command("policies")
+def policies_command(
+    stack: typing.Annotated[
+        str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
+    from bellwether import policies  # noqa: PLC0415  a command loads what it uses
+
+    made = policies.audit(stack)
+    if json_:
+        _print_json(made.document())
+    else:
+        typer.echo(made.markdown(), nl=False)
+    if not made.passed:
+        raise typer.Exit(1)
+
+
 @app.command("test")
 def check(
     tier: typing.Annotated[
-        list[str] | None, typer.Option(help="Only these: lint, types, unit, stack.")
+        list[str] | None,
+        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser."),
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
@@ -676,7 +713,12 @@ def check(
         )
     chosen = tuple(t for t in checks.TIERS if not tier or t in tier)
     wanted = environment.Stack("test").settings()
-    setup.install(training=True)
+    definitions = paths.ROOT.parent / "shared" / "crds"
+    setup.install(
+        training=True,
+        lint="lint" in chosen,
+        api_server="cluster" in chosen and definitions.exists(),
+    )
     if "stack" in chosen and training.trained(wanted.data, wanted.seed) is None:
         _train(wanted.data, wanted.seed)
     raise typer.Exit(0 if checks.run(chosen) else 1)
@@ -698,6 +740,7 @@ def _child(command: list[str]) -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Name the errors whose message is all that a person needs."""
     from bellwether import (  # noqa: PLC0415  only once something went wrong
+        alerts,
         artifacts,
         explain,
         features,
@@ -717,6 +760,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         setup.SetupError,
         toolchain.MissingToolError,
         environment.EnvironmentFailedError,
+        alerts.AlertsError,
         predict.PredictionError,
         features.FeatureStoreError,
         explain.ExplanationError,
@@ -729,6 +773,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         simulation.SimulationError,
         dossier.AuditError,
         drift.ReportError,
+        *deployment_commands.expected_errors(),
     )
 
 

@@ -15,11 +15,17 @@ from infra.local import toolchain
 SOURCES = ("bellwether", "infra", "loadtests", "models", "runtimes", "scripts", "tests")
 
 _COMMANDS = {
-    "lint": (("ruff", "check", *SOURCES), ("ruff", "format", "--check", *SOURCES)),
+    "lint": (
+        ("ruff", "check", *SOURCES),
+        ("ruff", "format", "--check", *SOURCES),
+        ("actionlint", "-color"),
+        ("zizmor", "--offline", "--no-progress", "--quiet", ".github"),
+    ),
     "types": (("mypy",),),
 }
 _TESTS = {
     "unit": ("tests/unit",),
+    "cluster": ("tests/cluster",),
     "stack": ("tests/stack", "tests/conformance"),
     "browser": ("tests/browser",),
 }
@@ -71,7 +77,8 @@ def _runs(tiers: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _command(command: tuple[str, ...], environment: dict[str, str]) -> bool:
-    program = pathlib.Path(sys.prefix) / "bin" / command[0]
+    built = {"actionlint": toolchain.actionlint()}
+    program = built.get(command[0], pathlib.Path(sys.prefix) / "bin" / command[0])
     steps.console.print(f"$ {' '.join(command)}")
     return (
         subprocess.run(

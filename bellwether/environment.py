@@ -6,26 +6,22 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import socket
-import threading
 import typing
 
 import psutil
 import pulumi.automation
 
-from bellwether import steps
+from bellwether import engine, steps
 from infra import paths, program, settings
 from infra.local import supervision, toolchain
 from loadtests import endpoints
 
 LOCAL_PASSPHRASE = "bellwether-local"  # noqa: S105  a local stack holds no secrets: its passphrase is public
 DEFAULT_STACK = "local"
-_GRPC_PREFIX = re.compile(r"Unexpected <class '[^']+'>: ")  # how gRPC names a provider's error
 
 
-class EnvironmentFailedError(Exception):
-    """The environment could not be brought where it should be; the message holds what the parts said."""
+EnvironmentFailedError = engine.EnvironmentFailedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +45,11 @@ class Stack:
         return settings.read(self.file)
 
     @property
+    def on_cluster(self) -> bool:
+        """Whether its target is a cluster; a stack without a file is none."""
+        return self.file.exists() and settings.target(settings.configuration(self.file)) != "local"
+
+    @property
     def home(self) -> pathlib.Path:
         """Where the local environment of this stack keeps everything."""
         return paths.home()
@@ -64,21 +65,7 @@ class Stack:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """What one operation did, or would do, to how many resources."""
-
-    counts: dict[str, int]
-    steps: tuple[tuple[str, str, tuple[str, ...]], ...]
-    """(operation, resource, properties that differ) for everything that is not left alone."""
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing changes."""
-        return not self.steps
-
-
-def up(stack: Stack) -> Change:
+def up(stack: Stack) -> engine.Change:
     """Bring the environment up.
 
     Raises:
@@ -88,13 +75,17 @@ def up(stack: Stack) -> Change:
     """
     program.local(stack.settings())
     with steps.step(f"environment `{stack.name}`") as step:
-        change = _operate(stack, step, "up")
-        step.note = _summary(change, "nothing to change")
+        change, _ = _operate(stack, step, "up")
+        step.note = engine.summary(change, "nothing to change")
     return change
 
 
-def preview(stack: Stack) -> Change:
+def preview(stack: Stack, report: pathlib.Path | None = None) -> engine.Change:
     """Say what `up` would change, compared with what really runs.
+
+    Args:
+        stack: a local one.
+        report: where to write the engine's own digest (`pulumi preview --json`), if anywhere.
 
     Raises:
         toolchain.MissingToolError: something is not installed or trained.
@@ -103,8 +94,10 @@ def preview(stack: Stack) -> Change:
     """
     program.local(stack.settings())
     with steps.step(f"preview of `{stack.name}`") as step:
-        change = _operate(stack, step, "preview")
-        step.note = _summary(change, "`up` would change nothing")
+        change, digest = _operate(stack, step, "preview", json=report is not None)
+        step.note = engine.summary(change, "`up` would change nothing")
+    if report is not None:
+        report.write_text(digest)
     return change
 
 
@@ -112,9 +105,15 @@ def down(stack: Stack) -> None:
     """Take the environment down: no process and no port stays; data under the home does.
 
     Raises:
+        settings.SettingsError: it is the stack of a cluster.
         EnvironmentFailedError: something could not be removed.
 
     """
+    if stack.on_cluster:
+        raise settings.SettingsError(
+            f"`{stack.name}` is the stack of a cluster: `pulumi destroy -s {stack.name}` takes it "
+            "down, except what is protected; docs/first-cluster.md says in which order"
+        )
     supervision_ = supervision.Supervision(stack.home)
     with steps.step(f"environment `{stack.name}` down") as step:
         try:
@@ -128,16 +127,30 @@ def down(stack: Stack) -> None:
                 step.note = f"{len(leftovers)} processes were left over and ended"
 
 
+def drift(stack: Stack) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Compare what really runs with what was declared last; see `engine.drift`.
+
+    Raises:
+        EnvironmentFailedError: nothing was declared yet, or a part could not be looked at.
+
+    """
+    stack.settings()
+    if not _has_state(stack):
+        raise EnvironmentFailedError(
+            f"nothing of stack `{stack.name}` was declared yet: `bellwether up -s {stack.name}`"
+        )
+    with steps.step(f"drift of `{stack.name}`") as step, _selected(stack) as (handle, lines):
+        found = engine.drift(handle, lines, step)
+        step.note = f"{len(found)} differ" if found else "as declared"
+    return found
+
+
 def _operate(
-    stack: Stack, step: steps.Step, verb: typing.Literal["up", "preview", "destroy"]
-) -> Change:
+    stack: Stack, step: steps.Step, verb: engine.Verb, **options: typing.Any
+) -> tuple[engine.Change, str]:
     """Let Pulumi compare with what really runs, and do it."""
     with _selected(stack) as (handle, lines):
-        watcher = _Watcher(step)
-        operation: collections.abc.Callable[..., object] = getattr(handle, verb)
-        with _explained(watcher, lines, verb):
-            operation(on_event=watcher, on_output=lines.append, refresh=True, color="never")
-        return watcher.change()
+        return engine.operate(handle, lines, step, verb, refresh=True, **options)
 
 
 def open_ports(ports: settings.Ports) -> dict[str, int]:
@@ -229,76 +242,3 @@ def _runs_pulumi(pid: int) -> bool:
         return process.name() == "pulumi" and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-class _Watcher:
-    """Follows Pulumi's events: progress for people, changes and diagnostics for the caller."""
-
-    def __init__(self, step: steps.Step) -> None:
-        self._step = step
-        self._lock = threading.Lock()
-        self._running: list[str] = []
-        self._changes: dict[str, tuple[str, str, tuple[str, ...]]] = {}
-        self._counts: dict[str, int] = {}
-        self.diagnostics: list[str] = []
-
-    def __call__(self, event: pulumi.automation.EngineEvent) -> None:
-        with self._lock:
-            if event.resource_pre_event:
-                metadata = event.resource_pre_event.metadata
-                operation = str(getattr(metadata.op, "value", metadata.op))
-                name = metadata.urn.rpartition("::")[2]
-                if operation not in {"same", "refresh", "read"} and not _is_stack(metadata.urn):
-                    differing = tuple(sorted(metadata.detailed_diff or {})) or tuple(
-                        metadata.diffs or ()
-                    )
-                    self._changes[metadata.urn] = (
-                        operation,
-                        f"{metadata.type.split(':')[-1]} {name}",
-                        differing,
-                    )
-                self._running.append(name)
-                self._step.describe(name)
-            elif event.res_outputs_event:
-                name = event.res_outputs_event.metadata.urn.rpartition("::")[2]
-                if name in self._running:
-                    self._running.remove(name)
-                self._step.advance()
-                self._step.describe(self._running[-1] if self._running else "")
-            elif event.diagnostic_event and event.diagnostic_event.severity == "error":
-                where = (event.diagnostic_event.urn or "").rpartition("::")[2]
-                text = event.diagnostic_event.message.strip()
-                self.diagnostics.append(f"{where}: {text}" if where else text)
-            elif event.summary_event:
-                self._counts = {
-                    str(getattr(k, "value", k)): v
-                    for k, v in (event.summary_event.resource_changes or {}).items()
-                }
-
-    def change(self) -> Change:
-        """Say what changed, or would change."""
-        return Change(self._counts, tuple(self._changes.values()))
-
-
-def _is_stack(urn: str) -> bool:
-    return "pulumi:pulumi:Stack" in urn
-
-
-@contextlib.contextmanager
-def _explained(watcher: _Watcher, lines: list[str], verb: str) -> collections.abc.Iterator[None]:
-    """Turn Pulumi's failure into what its parts said."""
-    try:
-        yield
-    except pulumi.automation.CommandError as error:
-        said = [line for line in watcher.diagnostics if "update failed" not in line]
-        text = "\n".join(dict.fromkeys(said)) or "".join(lines[-20:]) or str(error)
-        raise EnvironmentFailedError(f"`{verb}` failed:\n{text}") from error
-
-
-def _summary(change: Change, nothing: str) -> str:
-    if change.empty:
-        return nothing
-    counts: dict[str, int] = {}
-    for operation, _, _ in change.steps:
-        counts[operation] = counts.get(operation, 0) + 1
-    return ", ".join(f"{count} to {operation}" for operation, count in sorted(counts.items()))

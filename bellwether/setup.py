@@ -12,8 +12,11 @@ import shutil
 import subprocess
 import tempfile
 
-from bellwether import steps
+import rich.markup
+
+from bellwether import deployment, steps
 from infra import paths, versions
+from infra.cluster import manifest
 from infra.local import toolchain
 
 
@@ -28,13 +31,17 @@ class Part:
     title: str
     present: collections.abc.Callable[[], bool]
     install: collections.abc.Callable[[], None]
+    without: str | None = None
+    """What happens without it, where nothing else depends on it; its failure is then told alone."""
 
 
-def install(*, training: bool) -> None:
+def install(*, training: bool, lint: bool = False, api_server: bool = False) -> None:
     """Install what is missing, side by side, each with a line of its own.
 
     Args:
         training: whether the training environment (5 GB) is needed now.
+        lint: whether the linter of workflows is needed now.
+        api_server: whether tests will need a Kubernetes API server (some minutes to build).
 
     Raises:
         SetupError: something cannot be installed; the others were.
@@ -46,7 +53,11 @@ def install(*, training: bool) -> None:
             "monitor's environment", lambda: toolchain.complete("monitor"), _environment("monitor")
         ),
         Part("Kafka", lambda: toolchain.kafka_jars().exists(), _kafka),
-        Part("Prometheus", lambda: toolchain.prometheus() is not None, _debian("prometheus")),
+        Part(
+            "Prometheus",
+            lambda: toolchain.prometheus() is not None and toolchain.promtool() is not None,
+            _debian("prometheus"),
+        ),
         Part(
             "Valkey's exporter",
             lambda: toolchain.valkey_exporter() is not None,
@@ -57,6 +68,12 @@ def install(*, training: bool) -> None:
     if training:
         complete = lambda: toolchain.complete("training")  # noqa: E731  as the others above
         parts.insert(0, Part("training environment", complete, _environment("training")))
+    if lint:
+        parts.append(Part("actionlint", toolchain.actionlint().exists, _actionlint))
+    if api_server:
+        built = lambda: toolchain.kubernetes().exists()  # noqa: E731  as the others above
+        without = "tests against an API server will be skipped"
+        parts.append(Part("Kubernetes API server", built, _kubernetes, without))
     missing = [part for part in parts if not part.present()]
     if not missing:
         return
@@ -70,9 +87,10 @@ def install(*, training: bool) -> None:
         running = {pool.submit(_install_once, part): part for part in missing}
         titles = [part.title for part in missing]
         step.describe(", ".join(titles))
-        problems = []
+        problems: list[str] = []
         for future in concurrent.futures.as_completed(running):
-            title = running[future].title
+            part = running[future]
+            title = part.title
             titles.remove(title)
             step.advance()
             step.describe(", ".join(titles))
@@ -80,11 +98,33 @@ def install(*, training: bool) -> None:
             if error is None:
                 steps.console.print(f"  [green]✓[/] {title}")
             elif isinstance(error, SetupError | subprocess.CalledProcessError | OSError):
-                problems.append(f"{title}: {_explained(error)}")
+                problem = f"{title}: {_explained(error)}"
+                if part.without is None:
+                    problems.append(problem)
+                else:
+                    steps.console.print(rich.markup.escape(f"  ! {problem}\n    {part.without}"))
             else:
                 raise error
         if problems:
             raise SetupError("not everything could be installed:\n" + "\n".join(problems))
+
+
+def install_for_cluster() -> None:
+    """Install what a cluster's stack needs on this side, if it is missing: Pulumi and its provider.
+
+    Raises:
+        SetupError: something cannot be had here.
+
+    """
+    with steps.step("Pulumi and its Kubernetes provider"), _only_one("setup"):
+        try:
+            if toolchain.pulumi() is None:
+                _pulumi()
+            if deployment.missing_provider():
+                command = [str(toolchain.pulumi()), "plugin", "install", "resource", "kubernetes"]
+                _run([*command, manifest.PROVIDER_VERSION])
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise SetupError(_explained(error)) from error
 
 
 def install_browser() -> None:
@@ -123,6 +163,7 @@ def _check_base_tools(missing: list[Part]) -> None:
     prometheus = ".".join(map(str, versions.PROMETHEUS_MINIMUM))
     wanted = {
         "Pulumi CLI": ("go", f"Go {go} or newer, or the official pulumi {versions.PULUMI} on PATH"),
+        "actionlint": ("go", f"Go {go} or newer"),
         "Kafka": ("mvn", "`apt-get install maven openjdk-17-jdk-headless`"),
         "Prometheus": ("apt-get", f"a Debian system, or Prometheus {prometheus} on PATH"),
     }
@@ -170,6 +211,40 @@ def _pulumi() -> None:
         command = ["go", "build", "-trimpath", "-ldflags", f"-s -w {version}"]
         command += ["-o", str(folder / "bin" / "pulumi"), f"{module}/pkg/v3/cmd/pulumi"]
         _run(command, cwd=paths.ROOT / "tools", GOFLAGS="-mod=readonly")
+
+
+def _actionlint() -> None:
+    with _finished_folder(toolchain.actionlint().parent.parent) as folder:
+        command = ["go", "build", "-trimpath", "-ldflags", "-s -w"]
+        command += ["-o", str(folder / "bin" / "actionlint")]
+        command += ["github.com/rhysd/actionlint/cmd/actionlint"]
+        _run(command, cwd=paths.ROOT / "tools" / "actionlint", GOFLAGS="-mod=readonly")
+
+
+def _kubernetes() -> None:
+    """Build the API server with its version, which clients ask for, and the etcd that it is made for."""
+    pins = paths.ROOT / "tools" / "kubernetes"
+    listed = subprocess.run(
+        ["go", "list", "-mod=readonly", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"],
+        cwd=pins,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    version = listed.stdout.strip()
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    told = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    names = " ".join(
+        f"-X k8s.io/component-base/version.{key}={value}" for key, value in told.items()
+    )
+    with _finished_folder(toolchain.kubernetes().parent) as folder:
+        for name, package in (
+            ("etcd", "go.etcd.io/etcd/server/v3"),
+            ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+        ):
+            command = ["nice", "go", "build", "-trimpath", "-ldflags", f"-s -w {names}"]
+            command += ["-o", str(folder / "bin" / name), package]
+            _run(command, cwd=pins, GOFLAGS="-mod=readonly", CGO_ENABLED="0")
 
 
 def _debian(package: str) -> collections.abc.Callable[[], None]:

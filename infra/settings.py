@@ -114,6 +114,13 @@ class Settings(_Frozen):
         description="how long records of pipelines' steps are kept: so long a prediction can be "
         "audited; about 20 kB each",
     )
+    alert_pace: float = pydantic.Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="what the times of alert rules are multiplied by: below 1 they fire and "
+        "resolve sooner, for demos and tests",
+    )
     monitor_retention_days: float = pydantic.Field(
         400.0, gt=0, le=36_500, description="how long the monitor keeps what it saw of predictions"
     )

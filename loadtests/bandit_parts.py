@@ -118,6 +118,9 @@ class Parts:
         ports = free_ports(11)
         self.folder = folder
         self.experiment, self.policy = "split", "mover"
+        self.namespace = NAMESPACE
+        self.http = httpx.Client()
+        """Who a person is at the API server."""
         kafka_ports = settings.Ports(
             kafka=ports[0], kafka_controller=ports[1], kafka_metrics=ports[2]
         )
@@ -168,7 +171,7 @@ class Parts:
             "kafka": self.kafka,
             "valkey": f"127.0.0.1:{self.valkey_port}",
             "api": self.api,
-            "namespace": NAMESPACE,
+            "namespace": self.namespace,
             "service_account": str(self.folder / "nothing"),
             "port": port,
             "holder": holder,
@@ -182,16 +185,22 @@ class Parts:
 
     def start(self) -> None:
         """Start all but the controller."""
-        for part in (self.broker, self.valkey, self.mesh):
+        self.mesh.start()
+        self.start_stores()
+        until(self.mesh_answers, "the mesh answers")
+
+    def start_stores(self) -> None:
+        """Start Kafka and Valkey alone."""
+        for part in (self.broker, self.valkey):
             part.start()
         until(self.has_topics, "Kafka has its topics")
         until(self.valkey_answers, "Valkey answers")
-        until(self.mesh_answers, "the mesh answers")
 
     def close(self) -> None:
         """Kill everything."""
         for part in (self.controller, self.mesh, self.valkey, self.broker):
             part.kill()
+        self.http.close()
 
     def has_topics(self) -> bool | None:
         """Make the topics; None while Kafka is not there."""
@@ -262,11 +271,11 @@ class Parts:
 
     def experiment_url(self) -> str:
         """The experiment's address."""
-        return f"{self.api}{EXPERIMENTS.format(namespace=NAMESPACE)}/{self.experiment}"
+        return f"{self.api}{EXPERIMENTS.format(namespace=self.namespace)}/{self.experiment}"
 
     def policy_url(self) -> str:
         """The policy's address."""
-        return f"{self.api}{POLICIES.format(namespace=NAMESPACE)}/{self.policy}"
+        return f"{self.api}{POLICIES.format(namespace=self.namespace)}/{self.policy}"
 
     def declare_experiment(self, **weights: int) -> None:
         """Apply the experiment."""
@@ -276,7 +285,7 @@ class Parts:
             "metadata": {"name": self.experiment},
             "spec": {"candidates": [{"name": k, "weight": v} for k, v in weights.items()]},
         }
-        _check(httpx.put(self.experiment_url(), json=body))
+        self._apply(self.experiment_url(), body)
 
     def declare_policy(self, **spec: Any) -> None:
         """Apply the policy; `spec` as in a manifest."""
@@ -286,29 +295,32 @@ class Parts:
             "metadata": {"name": self.policy},
             "spec": {"experiment": self.experiment, "updateFrequency": "1s", **spec},
         }
-        _check(httpx.put(self.policy_url(), json=body))
+        self._apply(self.policy_url(), body)
+
+    def _apply(self, url: str, body: dict[str, Any]) -> None:
+        _check(self.http.put(url, json=body))
 
     def remove_policy(self) -> None:
         """Delete the policy."""
-        httpx.delete(self.policy_url())
+        self.http.delete(self.policy_url())
 
     def patch_policy(self, **spec: Any) -> None:
         """Change the policy's spec."""
-        _check(httpx.patch(self.policy_url(), json={"spec": spec}, headers=_MERGE))
+        _check(self.http.patch(self.policy_url(), json={"spec": spec}, headers=_MERGE))
 
     def set_weights(self, **weights: int) -> None:
         """Write weights as somebody else would."""
         spec = {"candidates": [{"name": k, "weight": v} for k, v in weights.items()]}
-        _check(httpx.patch(self.experiment_url(), json={"spec": spec}, headers=_MERGE))
+        _check(self.http.patch(self.experiment_url(), json={"spec": spec}, headers=_MERGE))
 
     def weights(self) -> dict[str, int]:
         """Read the weights."""
-        spec = httpx.get(self.experiment_url()).json()["spec"]
+        spec = self.http.get(self.experiment_url()).json()["spec"]
         return {each["name"]: each["weight"] for each in spec["candidates"]}
 
     def status(self) -> dict[str, Any]:
         """Read the policy's status."""
-        found: dict[str, Any] = httpx.get(self.policy_url()).json().get("status") or {}
+        found: dict[str, Any] = self.http.get(self.policy_url()).json().get("status") or {}
         return found
 
     def standing(self, reason: str, patience: float = PATIENCE) -> str:

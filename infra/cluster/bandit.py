@@ -24,6 +24,7 @@ class Bandit(component.Component):
             "port": PORT,
             "prometheus": "http://prometheus-operated:9090",
             "gateway": "http://seldon-mesh",
+            "lease": controller_rights.LEASE,
         }
         self.controller = workload.declare(
             self,
@@ -45,7 +46,7 @@ class Bandit(component.Component):
                 files={"bandit.json": json.dumps(configuration, indent=2)},
                 environment={**kafka.environment, **valkey.environment},
                 mounts=(*kafka.mounts, *valkey.mounts),
-                rules=controller_rights.RULES,
+                rules=controller_rights.rules(),
                 ingress=(network.Way("scrapes", (PORT,), pods="prometheus"),),
                 egress=(
                     kafka.way,

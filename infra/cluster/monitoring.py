@@ -5,6 +5,7 @@ import collections.abc
 import pulumi
 
 from infra import versions
+from infra.catalogue import alerts, dashboards
 from infra.cluster import component, labels, manifest, network, workload
 
 _API = "monitoring.coreos.com/v1"
@@ -37,8 +38,12 @@ class Monitoring(component.Component):
             workload="prometheus",
         )
         self.add(_prometheus(site), ready="condition=Available", after=[*operator, *account])
-        for monitor in pod_monitors():
-            self.add(monitor, after=operator)
+        if site.size.replicas > 1:
+            self.add(workload.budget("prometheus", labels.selector("prometheus")))
+        for watched in (*pod_monitors(), prometheus_rule()):
+            self.add(watched, after=operator)
+        for dashboard in dashboard_files():
+            self.add(dashboard)
 
     def _operator(self) -> list[pulumi.Resource]:
         stack = self.site.settings
@@ -172,6 +177,30 @@ def pod_monitors() -> collections.abc.Iterator[manifest.Manifest]:
         {"strimzi.io/cluster": labels.PART_OF},
         [{"portNumber": 9404, "path": "/metrics"}],
     )
+
+
+def prometheus_rule() -> manifest.Manifest:
+    """Write the catalogue's rules."""
+    return {
+        "apiVersion": _API,
+        "kind": "PrometheusRule",
+        "metadata": {"name": "bellwether"},
+        "spec": alerts.document(alerts.rules("cluster")),
+    }
+
+
+def dashboard_files() -> collections.abc.Iterator[manifest.Manifest]:
+    """Write each dashboard into what Grafana's side-car looks for."""
+    for name, text in dashboards.files().items():
+        yield {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": f"dashboard-{name.removesuffix('.json')}",
+                "labels": {DASHBOARD_LABEL: "1"},
+            },
+            "data": {name: text},
+        }
 
 
 def _monitor(

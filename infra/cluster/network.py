@@ -86,8 +86,9 @@ def policy(
     egress: collections.abc.Sequence[Way] = (),
     namespace: str | None = None,
 ) -> manifest.Manifest:
-    """Write the ways to and from the pods that carry the labels `pods`."""
-    spec: dict[str, typing.Any] = {"podSelector": {"matchLabels": dict(pods)}}
+    """Write the ways to and from the pods that carry the labels `pods`; all pods, if there are none."""
+    # An empty `matchLabels` would be another generation of the policy at each update.
+    spec: dict[str, typing.Any] = {"podSelector": {"matchLabels": dict(pods)} if pods else {}}
     spec["policyTypes"] = [
         *(["Ingress"] if ingress else []),
         *(["Egress"] if egress else []),

@@ -194,6 +194,7 @@ def _sentinel() -> workload.Workload:
         files={"start.sh": _SENTINEL_START},
         mounts=(workload.Mount(access.VALKEY_FOLDER, access.VALKEY_SECRET),),
         storage="1Gi",
+        annotations={"bellwether.dev/backup": "sentinels find out anew who the primary is"},
         ingress=_ways(_SENTINEL_PORT, "who is the primary", "valkey", "valkey-sentinel"),
         egress=(
             *_ways(_SENTINEL_PORT, "sentinels agree", "valkey-sentinel"),

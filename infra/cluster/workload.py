@@ -99,6 +99,8 @@ class Workload:
     """One at a time: the old pod ends before the new one begins."""
     user: int = USER
     pull_secret: str | None = None
+    annotations: collections.abc.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of the set of its pods, such as an exception from a policy."""
     init: tuple[manifest.Manifest, ...] = ()
     sidecars: tuple[manifest.Manifest, ...] = ()
     grace_seconds: int = 30
@@ -129,6 +131,8 @@ def declare(
     if work.replicas > 1:
         owner.add(budget(work.name, labels.selector(work.name)), workload=work.name)
     made = _stateful(work, owner) if work.storage is not None else _stateless(work, owner)
+    if work.annotations:
+        made["metadata"]["annotations"] = dict(sorted(work.annotations.items()))
     return owner.add(made, after=[*first, *after], keep=work.storage is not None)
 
 

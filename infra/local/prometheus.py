@@ -1,10 +1,14 @@
-"""Prometheus' configuration for the local environment: it scrapes every part."""
+"""Prometheus' configuration for the local environment: it scrapes every part, and judges by rules."""
 
 import typing
 
 import yaml
 
 from infra import settings
+from infra.catalogue import alerts
+
+RULES = "rules.yml"
+"""The file of rules, beside `prometheus.yml`."""
 
 
 def configuration(ports: settings.Ports) -> str:
@@ -30,7 +34,17 @@ def configuration(ports: settings.Ports) -> str:
         for job, (port, path) in targets.items()
     ]
     document = {
-        "global": {"scrape_interval": "5s", "scrape_timeout": "4s"},
+        "global": {
+            "scrape_interval": "5s",
+            "scrape_timeout": "4s",
+            "evaluation_interval": "5s",
+        },
+        "rule_files": [RULES],
         "scrape_configs": jobs,
     }
     return yaml.safe_dump(document, sort_keys=False)
+
+
+def rules(pace: float) -> str:
+    """Render the file of rules, with all their times multiplied by `pace`."""
+    return yaml.safe_dump(alerts.document(alerts.rules("local", pace)), sort_keys=False)

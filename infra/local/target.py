@@ -269,7 +269,10 @@ def _serving(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
 
 def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
     port, folder = local.settings.ports.prometheus, local.home / "prometheus"
-    configuration = prometheus.configuration(local.settings.ports)
+    contents = {
+        "prometheus.yml": prometheus.configuration(local.settings.ports),
+        prometheus.RULES: prometheus.rules(local.settings.alert_pace),
+    }
     _process(
         local,
         "prometheus",
@@ -281,7 +284,7 @@ def _prometheus(local: Local, after: pulumi.ResourceOptions) -> None:
             f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
         ],
-        files={folder / "prometheus.yml": configuration},
+        files={folder / name: content for name, content in contents.items()},
         ports=local.ports("prometheus"),
         readiness={"url": f"http://127.0.0.1:{port}/-/ready"},
         opts=after,

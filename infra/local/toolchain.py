@@ -44,6 +44,18 @@ def built_pulumi() -> pathlib.Path:
     return folder / "bin" / "pulumi"
 
 
+def actionlint() -> pathlib.Path:
+    """The linter of workflows, built from its Go module."""
+    pins = paths.ROOT / "tools" / "actionlint"
+    return tool_folder("actionlint", pins / "go.mod", pins / "go.sum") / "bin" / "actionlint"
+
+
+def kubernetes() -> pathlib.Path:
+    """The folder of `etcd` and `kube-apiserver`, built from Go modules for tests/cluster."""
+    pins = paths.ROOT / "tools" / "kubernetes"
+    return tool_folder("kubernetes", pins / "go.mod", pins / "go.sum") / "bin"
+
+
 def debian_folder() -> pathlib.Path:
     """Debian's packages, unpacked beside the system rather than installed into it.
 
@@ -81,6 +93,11 @@ def _debian_program(name: str, minimum: tuple[int, int]) -> pathlib.Path | None:
 def prometheus() -> pathlib.Path | None:
     """Find Prometheus."""
     return _debian_program("prometheus", versions.PROMETHEUS_MINIMUM)
+
+
+def promtool() -> pathlib.Path | None:
+    """Find what checks Prometheus' rules; it comes with Prometheus."""
+    return _debian_program("promtool", versions.PROMETHEUS_MINIMUM)
 
 
 def valkey_exporter() -> pathlib.Path | None:

@@ -24,7 +24,8 @@ PLURAL = "banditpolicies"
 Text = Annotated[str, pydantic.Strict(), pydantic.Field(min_length=1)]
 Positive = Annotated[float, pydantic.Field(gt=0)]
 Count = Annotated[int, pydantic.Strict(), pydantic.Field(ge=0, le=2**31 - 1)]
-Seed = Annotated[int, pydantic.Strict(), pydantic.Field(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, pydantic.Strict(), pydantic.Field(ge=0, le=2**53 - 1)]
+"""What a JSON number holds exactly: a larger bound, and an API server refuses every policy."""
 
 
 def _explained_rate(rate: Any) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
-from . import experiments, live, predictions
+from . import experiments, features, live, models, predictions, regimes
 from .doors import Away, Missing, Part, Refused, gateway, objects, prometheus, store, topics
 from .settings import Settings
 
@@ -12,6 +12,9 @@ STANDING_SECONDS = 3.0
 EXPERIMENT_SECONDS = 1.0
 EPOCHS_SECONDS = 3.0
 PREDICTIONS_SECONDS = 2.0
+CHOICES_SECONDS = 2.0
+FEATURES_SECONDS = 3.0
+MODELS_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,27 @@ class Console:
         self.predictions: live.Live[tuple[predictions.Row, ...]] = live.Live(
             lambda: predictions.newest(doors.topics, given.namespace, given.pipeline),
             PREDICTIONS_SECONDS,
+        )
+        self.choices: live.Live[tuple[regimes.Choice, ...]] = live.Live(
+            lambda: regimes.choices(doors.topics), CHOICES_SECONDS
+        )
+        self.enriched: live.Live[tuple[features.Enriched, ...]] = live.Live(
+            lambda: features.requests(doors.topics), FEATURES_SECONDS
+        )
+        self.drift: live.Live[tuple[features.Drift, ...]] = live.Live(
+            lambda: features.drift(doors.store), FEATURES_SECONDS
+        )
+        self.alerts: live.Live[tuple[features.Alert, ...]] = live.Live(
+            lambda: features.alerts(doors.topics), FEATURES_SECONDS
+        )
+        self.watched: live.Live[features.Watched] = live.Live(
+            lambda: features.watched(doors.prometheus), FEATURES_SECONDS
+        )
+        self.models: live.Live[tuple[models.Model, ...]] = live.Live(
+            lambda: models.read(doors.objects), MODELS_SECONDS
+        )
+        self.calls: live.Live[models.Calls] = live.Live(
+            lambda: models.calls(doors.prometheus), MODELS_SECONDS
         )
 
     async def warm(self) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,10 @@ from .parts import AwayError
 
 EXPERIMENTS = "/apis/mlops.seldon.io/v1alpha1/namespaces/{namespace}/experiments"
 POLICIES = f"/apis/{declaration.API_VERSION}/namespaces/{{namespace}}/{declaration.PLURAL}"
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+FIELD_MANAGER = "bellwether-bandit"
+"""Under which name the API server notes what the controller writes."""
 
 _MERGE_PATCH = {"content-type": "application/merge-patch+json"}
 _SECONDS = 5.0
@@ -65,7 +70,7 @@ class Cluster:
         self._client = httpx.Client(
             base_url=api,
             timeout=_SECONDS,
-            verify=str(authority) if authority.exists() else True,
+            verify=ssl.create_default_context(cafile=authority if authority.exists() else None),
         )
 
     def close(self) -> None:
@@ -98,14 +103,45 @@ class Cluster:
         path = f"{self._at(EXPERIMENTS)}/{known.name}"
         return Experiment.of(self._call("PATCH", path, body))
 
-    def policies(self) -> list[dict[str, Any]]:
-        """Read all policies."""
-        items: list[dict[str, Any]] = self._call("GET", self._at(POLICIES)).get("items") or []
-        return items
-
     def write_status(self, name: str, status: Mapping[str, Any]) -> None:
         """Write a policy's status."""
         self._call("PATCH", f"{self._at(POLICIES)}/{name}/status", {"status": dict(status)})
+
+    def lease(self, name: str) -> dict[str, Any]:
+        """Read a Lease."""
+        return self._call("GET", f"{self._at(LEASES)}/{name}")
+
+    def write_lease(
+        self, name: str, known: Mapping[str, Any] | None, spec: Mapping[str, Any]
+    ) -> None:
+        """Write a Lease that was read as `known`, or make it.
+
+        Raises:
+            ConflictError: somebody else has written or made it since.
+
+        """
+        metadata = {"name": name} if known is None else known["metadata"]
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": dict(spec),
+        }
+        if known is None:
+            self._call("POST", self._at(LEASES), body)
+        else:
+            self._call("PUT", f"{self._at(LEASES)}/{name}", body)
+
+    def kinds_served(self) -> None:
+        """Ask for experiments and policies.
+
+        Raises:
+            NotFoundError: the API server does not know a kind (yet).
+            RefusedError: one may not be read.
+
+        """
+        for path in (EXPERIMENTS, POLICIES):
+            self._call("GET", self._at(path))
 
     def _at(self, path: str) -> str:
         return path.format(namespace=self._namespace)
@@ -115,8 +151,9 @@ class Cluster:
         if self._token.exists():
             headers["authorization"] = f"Bearer {self._token.read_text().strip()}"
         address = str(self._client.base_url)
+        writer = None if method == "GET" else {"fieldManager": FIELD_MANAGER}
         try:
-            answer = self._client.request(method, path, json=body, headers=headers)
+            answer = self._client.request(method, path, json=body, headers=headers, params=writer)
         except httpx.HTTPError as error:
             raise AwayError("mesh", f"{address} does not answer ({error})") from error
         if answer.is_success:

@@ -92,6 +92,11 @@ class Leader:
         """What acts, as far as is known."""
         return self._own.weights
 
+    @property
+    def mode(self) -> str:
+        """What the declaration lets it do."""
+        return self._own.spec.mode
+
     def standing(self) -> Standing:
         """Say how the policy fares."""
         return self._own.standing()
@@ -136,6 +141,9 @@ class Leader:
             most = BATCH if left > _CLOSE_SECONDS else _CLOSE_BATCH
             for topic, batch in self._reader.poll(min(_POLL_SECONDS, left), most).items():
                 state.take(topic, batch)
+            for topic in TOPICS:
+                behind = self._reader.lag(topic, state.positions[topic])
+                metrics.LAG.labels(self._policy, topic).set(behind)
             return False
         self._prepared = self._prepared or self._asked()
         if self._prepared is None:

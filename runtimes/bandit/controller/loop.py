@@ -14,7 +14,8 @@ from runtimes.bandit import declaration, notation
 
 from . import metrics
 from .checkpoint import Store
-from .cluster import Cluster, Experiment, NotFoundError, RefusedError
+from .cluster import Cluster, ConflictError, Experiment, NotFoundError, RefusedError
+from .election import Election
 from .epochs import Leader
 from .guarding import Guard
 from .ownership import Ownership
@@ -32,12 +33,14 @@ _LONG_PAUSE_SECONDS = 5.0
 class Loop(threading.Thread):
     """Follows one policy until it is stopped, whatever is away meanwhile."""
 
-    def __init__(self, settings: Settings, name: str, body: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Settings, name: str, body: Mapping[str, Any], election: Election
+    ) -> None:
         super().__init__(name=f"policy-{name}", daemon=True)
         self.policy = name
         self.away = False
         """Whether a part is away, so that the policy cannot act."""
-        self._settings = settings
+        self._settings, self._election = settings, election
         self._body: Mapping[str, Any] = body
         self._stopping = threading.Event()
         self._gone = False
@@ -69,13 +72,15 @@ class Loop(threading.Thread):
 
     def run(self) -> None:
         """Lead the policy; when something is away, say so and try again."""
+        metrics.begin(self.policy)
         while not self._stopping.is_set():
             pause = _PAUSE_SECONDS
             try:
                 self._lead()
             except FencedError as error:
-                self._tell(Standing(False, "Superseded", f"another controller leads: {error}"))
-                pause = _LONG_PAUSE_SECONDS
+                # The status is that of the one who leads.
+                standing = Standing(False, "Superseded", f"another controller leads: {error}")
+                self._tell(standing, write=False)
             except AwayError as error:
                 self.away = True
                 self._tell(
@@ -96,17 +101,21 @@ class Loop(threading.Thread):
             self._woken.clear()
             self._woken.wait(pause)
         self._cluster.close()
+        if self._gone:
+            metrics.forget(self.policy)
 
     def _lead(self) -> None:
         spec, generation = self._declared()
+        if not self._election.leads:
+            self._stand_by(self._election.holder or "another controller")
+            return
         store = Store(self._settings.valkey, self._settings.namespace, self.policy)
         guard = Guard(self._settings.envoy, self._settings.prometheus, self._settings.gateway)
         leader = None
         try:
             holder = store.take_lease(self._settings.identity, self._settings.lease_seconds)
             if holder != self._settings.identity:
-                self.away = False
-                self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
+                self._stand_by(holder)
                 return
             owns, leads = (
                 (RouterOwnership, RouterLeader) if spec.contextual else (Ownership, Leader)
@@ -128,6 +137,8 @@ class Loop(threading.Thread):
         lease, renewed = self._settings.lease_seconds, time.monotonic()
         self._show(leader, generation)
         while not self._stopping.is_set():
+            if not self._election.leads:
+                raise FencedError(f"{self._election.holder or 'nobody'} has the lease")
             if time.monotonic() - renewed > lease / 4:
                 holder = store.take_lease(self._settings.identity, lease)
                 if holder != self._settings.identity:
@@ -147,6 +158,10 @@ class Loop(threading.Thread):
             leader.retire()
         store.release_lease(self._settings.identity)
 
+    def _stand_by(self, holder: str) -> None:
+        self.away = False
+        self._tell(Standing(False, "Standby", f"{holder} leads"), write=False)
+
     def _declared(self) -> tuple[declaration.BanditPolicySpec, int | None]:
         body = self._body
         try:
@@ -160,6 +175,7 @@ class Loop(threading.Thread):
     def _show(self, leader: Leader, generation: int | None) -> None:
         self._status.stand(leader.standing(), time.time())
         metrics.PROBLEM.labels(self.policy).set(not leader.standing().ready)
+        metrics.in_mode(self.policy, leader.mode)
         body = self._status.body(generation, leader.state, leader.weights, time.time())
         self._write(body)
 
@@ -178,5 +194,5 @@ class Loop(threading.Thread):
         try:
             self._cluster.write_status(self.policy, body)
             self._written = body
-        except (AwayError, NotFoundError, RefusedError) as error:
+        except (AwayError, ConflictError, NotFoundError, RefusedError) as error:
             logger.warning("%s: its status is not written: %s", self.policy, error)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 import prometheus_client
+from prometheus_client import metrics
 
 from .state import State
 
@@ -38,6 +39,16 @@ OPEN = prometheus_client.Gauge(
 )
 WAITING = prometheus_client.Gauge(
     "bellwether_bandit_waiting_rewards", "Rewards that wait for their decision.", ("policy",)
+)
+LAG = prometheus_client.Gauge(
+    "bellwether_bandit_lag",
+    "Records of the topic that the policy has not taken yet.",
+    ("policy", "topic"),
+)
+MODE = prometheus_client.Gauge(
+    "bellwether_bandit_mode",
+    "1 for the mode that a policy is in: active, shadow, frozen.",
+    ("policy", "mode"),
 )
 LEADING = prometheus_client.Gauge(
     "bellwether_bandit_leading", "1 if this controller leads the policy.", ("policy",)
@@ -81,6 +92,31 @@ TO_APPLIED = prometheus_client.Histogram(
     ("policy",),
     buckets=_SECONDS,
 )
+
+
+_OF_A_POLICY = tuple(
+    each for each in globals().values() if isinstance(each, metrics.MetricWrapperBase)
+)
+
+
+def begin(policy: str) -> None:
+    """Make the series that count what has not happened yet: what grows from 0 is seen."""
+    for counter in (FOREIGN, SAMPLE_RATIO_ALERTS, DIFFERENT):
+        counter.labels(policy)
+    for outcome in ("applied", "conflict", "failed"):
+        WRITES.labels(policy, outcome)
+
+
+def in_mode(policy: str, mode: str) -> None:
+    """Say which mode a policy is in."""
+    for each in ("active", "shadow", "frozen"):
+        MODE.labels(policy, each).set(each == mode)
+
+
+def forget(policy: str) -> None:
+    """Take a policy that is gone out of every metric."""
+    for each in _OF_A_POLICY:
+        each.remove_by_labels({"policy": policy})
 
 
 def show(

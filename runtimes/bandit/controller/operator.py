@@ -15,6 +15,7 @@ import kopf
 from runtimes.bandit import declaration
 
 from .cluster import Cluster, Experiment, NotFoundError, RefusedError
+from .election import Election, LeaseElection, Unopposed
 from .loop import Loop
 from .parts import AwayError
 from .settings import Settings
@@ -42,11 +43,13 @@ class Operator:
         self._specs: dict[str, Any] = {}
         self._closed = False
         self._cluster = Cluster(settings.api, settings.namespace, settings.service_account)
+        self._election = self._elected()
         self.registry = kopf.OperatorRegistry()
         self._register()
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop`; blocks."""
+        self._await_kinds(stop)
         kopf.run(
             registry=self.registry,
             standalone=True,
@@ -59,7 +62,7 @@ class Operator:
         if self._closed:
             return "it is about to end"
         try:
-            self._cluster.policies()
+            self._cluster.kinds_served()
         except (AwayError, NotFoundError, RefusedError) as error:
             return str(error)
         away = [each.policy for each in self._loops.values() if each.away]
@@ -74,6 +77,31 @@ class Operator:
         deadline = time.monotonic() + _STOP_SECONDS
         for each in loops:
             each.join(max(0.0, deadline - time.monotonic()))
+        self._election.close()
+
+    def _elected(self) -> Election:
+        given = self._settings
+        if given.lease is None:
+            return Unopposed()
+        cluster = Cluster(given.api, given.namespace, given.service_account)
+        election = LeaseElection(cluster, given.lease, given.identity, given.lease_seconds)
+        election.start()
+        return election
+
+    def _await_kinds(self, stop: threading.Event) -> None:
+        """Wait until both kinds are served: kopf looks once, and never watches what it misses then."""
+        told = ""
+        for pause in _ForEver():
+            try:
+                self._cluster.kinds_served()
+            except (AwayError, NotFoundError, RefusedError) as error:
+                if str(error) != told:
+                    logger.warning("waits for the API server's kinds: %s", error)
+                told = str(error)
+            else:
+                return
+            if stop.wait(pause):
+                return
 
     def _register(self) -> None:
         group, version = declaration.GROUP, declaration.VERSION
@@ -123,7 +151,7 @@ class Operator:
         if running is not None:
             running.declare(dict(body))
             return
-        self._loops[name] = Loop(self._settings, name, dict(body))
+        self._loops[name] = Loop(self._settings, name, dict(body), self._election)
         self._loops[name].start()
 
     def experiment_event(self, body: Mapping[str, Any]) -> None:

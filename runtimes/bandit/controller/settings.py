@@ -39,8 +39,13 @@ class Settings(pydantic.BaseModel):
     """Where an arm without traffic is asked whether it has healed."""
     max_decisions: int = pydantic.Field(10_000_000, ge=1000)
     """How many decisions are remembered while they wait for rewards, 18 bytes each."""
+    lease: str | None = None
+    """Name of the Lease at the API server by which one of several controllers leads.
+
+    Without it, each policy has a lease of its own in Valkey alone.
+    """
     lease_seconds: float = pydantic.Field(10.0, gt=0.5)
-    """How long a controller that has died keeps others from its policy."""
+    """How long a controller that has died keeps others from its policies."""
     holder: str = ""
     """Who this controller is: the same after a restart, another one elsewhere."""
 

@@ -95,6 +95,12 @@ class Reader:
             [confluent_kafka.TopicPartition(name, 0, at) for name, at in offsets.items()]
         )
 
+    def lag(self, topic: str, position: int) -> int:
+        """Say how many records of a topic that is read come after an offset, as far as is heard."""
+        where = confluent_kafka.TopicPartition(topic, 0)
+        heard = self._consumer.get_watermark_offsets(where, cached=True)
+        return max(0, heard[1] - position) if heard else 0
+
     def poll(self, seconds: float, most: int = BATCH) -> dict[str, list[Message]]:
         """Give what came within so many seconds, at most so much, by topic."""
         found: dict[str, list[Message]] = {}

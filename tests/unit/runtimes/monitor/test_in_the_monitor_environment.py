@@ -1,4 +1,4 @@
-"""Runs what needs DuckDB, Arrow and river where they are: in the monitor's environment.
+"""Runs what needs DuckDB, Arrow and alibi-detect where they are: in the monitor's environment.
 
 `monitor_environment/checks_*.py` are ordinary tests under a name that is not collected here.
 """
