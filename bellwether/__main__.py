@@ -163,7 +163,7 @@ def console_command(
         bool, typer.Option("--open", help="Also open it in this machine's browser.")
     ] = False,
 ) -> None:
-    """Say where the console is: experiment, predictions, explanations."""
+    """Say where the console is."""
     url = f"http://127.0.0.1:{environment.Stack(stack).settings().ports.console}/"
     steps.console.print(url, markup=False)
     if open_:
