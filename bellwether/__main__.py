@@ -228,6 +228,35 @@ def decide_command(
         steps.console.print(table)
 
 
+@app.command("audit")
+def audit_command(
+    prediction_id: typing.Annotated[
+        str, typer.Argument(help="As an answer carries it: `prediction_id`, or `x-request-id`.")
+    ],
+    out: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option(help="The page; without it, a file in `.bellwether/reports`."),
+    ] = None,
+    earlier: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option("--from", help="Build it again from the records inside an earlier page."),
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Write all that is recorded of a prediction as one page: inputs, features, why, rules, reward."""
+    from bellwether.audit import commands  # noqa: PLC0415  a command loads what it uses
+
+    selected = environment.Stack(stack)
+    made = commands.found(selected, prediction_id, earlier)
+    page = out or commands.default_file(selected.home, prediction_id)
+    commands.write(made, page)
+    if json_:
+        _print_json({"page": str(page), "digest": made.digest, "records": len(made.entries)})
+        return
+    steps.console.print(f"{page}\n{len(made.entries)} records, SHA-256 {made.digest}")
+
+
 @app.command("explain")
 def explain_command(  # noqa: PLR0913  each is an option of the command
     symbol: typing.Annotated[str, typer.Option(help="The symbol whose forecast is explained.")],
@@ -546,6 +575,31 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+report_app = typer.Typer(help="Reports, as pages.", no_args_is_help=True)
+app.add_typer(report_app, name="report")
+
+
+@report_app.command("drift")
+def report_drift_command(
+    symbol: typing.Annotated[str, typer.Option(help="The symbol whose days are compared.")],
+    out: typing.Annotated[pathlib.Path, typer.Option(help="The page, an HTML file.")],
+    days: typing.Annotated[
+        int, typer.Option(min=25, max=5000, help="The last so many distinct days.")
+    ] = 200,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Compare a symbol's last days with its training reference, feature by feature (Evidently)."""
+    from bellwether.reports import drift, drift_table  # noqa: PLC0415  a command loads what it uses
+
+    found = drift.make(environment.Stack(stack), symbol, out, days)
+    if json_:
+        _print_json(found)
+        return
+    steps.console.print(drift_table.table(found))
+    steps.console.print(str(out))
+
+
 monitor_app = typer.Typer(help="What the monitor has seen.", no_args_is_help=True)
 app.add_typer(monitor_app, name="monitor")
 
@@ -709,7 +763,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict,
         simulation,
     )
+    from bellwether.audit import dossier  # noqa: PLC0415  as above
     from bellwether.images import catalogue  # noqa: PLC0415  as above
+    from bellwether.reports import drift  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
     from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
@@ -731,6 +787,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
         simulation.SimulationError,
+        dossier.AuditError,
+        drift.ReportError,
         *deployment_commands.expected_errors(),
     )
 
