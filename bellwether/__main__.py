@@ -1,6 +1,5 @@
 """`bellwether`: the one command, on a laptop and in CI."""
 
-import dataclasses
 import datetime as dt
 import json
 import os
@@ -356,38 +355,69 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
 
 @app.command("load")
 def load_command(  # noqa: PLR0913  each is an option of the command
-    users: typing.Annotated[int, typer.Option(help="Callers at the same time.")] = 20,
-    duration: typing.Annotated[str, typer.Option(help="How long, such as 30s or 2m.")] = "30s",
-    journey: typing.Annotated[str, typer.Option(help="models, experiment or mixed.")] = "mixed",
-    rate: typing.Annotated[float, typer.Option(help="Requests a second of each caller.")] = 10,
+    users: typing.Annotated[int, typer.Option(help="Callers at the same time, at most.")] = 20,
+    duration: typing.Annotated[
+        str | None, typer.Option(help="How long, such as 30s or 2m; by default as the shape says.")
+    ] = None,
+    journey: typing.Annotated[
+        str,
+        typer.Option(help="model, experiment, pipeline, explanation, reward, or mixed: all of it."),
+    ] = "mixed",
+    shape: typing.Annotated[
+        str, typer.Option(help="Callers over time: steady, ramp, spike or soak.")
+    ] = "steady",
+    protocol: typing.Annotated[str, typer.Option(help="rest or grpc.")] = "rest",
+    rate: typing.Annotated[
+        float | None,
+        typer.Option(help="Requests a second of each caller; by default as the journey says."),
+    ] = None,
     against: typing.Annotated[
-        str | None, typer.Option(help="Another gateway's URL; the split is not tested then.")
+        str | None,
+        typer.Option(
+            help="Another gateway's URL, also https://; the split is not tested then. A token in "
+            "BELLWETHER_LOAD_TOKEN is sent along."
+        ),
+    ] = None,
+    host_header: typing.Annotated[
+        str | None, typer.Option(help="The name to ask for instead of the URL's, also from TLS.")
+    ] = None,
+    ca_file: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Certificates (PEM) to trust.", resolve_path=True)
     ] = None,
     model: typing.Annotated[
-        list[str] | None, typer.Option(help="Ask these models; needed with --against.")
+        list[str] | None,
+        typer.Option(help="Ask these models; by default all predictors that are declared."),
+    ] = None,
+    baseline: typing.Annotated[
+        str | None, typer.Option(help="Compare with this kept run; slower than it fails.")
+    ] = None,
+    save_baseline: typing.Annotated[
+        str | None, typer.Option(help="Keep this run under a name.")
     ] = None,
     stack: StackOption = environment.DEFAULT_STACK,
     json_: JsonOption = False,
 ) -> None:
     """Run a load test; leave reports in `.bellwether/reports`; broken thresholds fail it."""
-    from bellwether import load, predict  # noqa: PLC0415  a command loads what it uses
-    from loadtests import headless  # noqa: PLC0415  a command loads what it uses
+    from bellwether import load  # noqa: PLC0415  a command loads what it uses
 
-    selected = environment.Stack(stack)
-    order = headless.Order(
-        journey=load.journey(journey),
-        users=users,
-        seconds=load.seconds(duration),
-        rate=rate,
-        stack=selected.settings().target,
-        experiment=predict.EXPERIMENT,
-        objects=against is None,
-        models=tuple(model or ()),
+    load.command(
+        environment.Stack(stack),
+        load.Wanted(
+            journey=journey,
+            shape=shape,
+            protocol=protocol,
+            users=users,
+            duration=duration,
+            rate=rate,
+            against=against,
+            host=host_header,
+            ca_file=None if ca_file is None else str(ca_file),
+            models=tuple(model or ()),
+        ),
+        baseline=baseline,
+        save_baseline=save_baseline,
+        as_json=json_,
     )
-    where = selected.endpoints()
-    if against:
-        where = dataclasses.replace(where, gateway=against)
-    load.run(where, order, selected.home / "reports", as_json=json_)
 
 
 @app.command("bench")
