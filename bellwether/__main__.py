@@ -14,7 +14,14 @@ import rich.markup
 import rich.table
 import typer
 
-from bellwether import bandit_commands, deployment_commands, environment, setup, steps
+from bellwether import (
+    bandit_commands,
+    deployment_commands,
+    environment,
+    images_commands,
+    setup,
+    steps,
+)
 from infra import paths, settings
 from infra.local import toolchain
 
@@ -156,7 +163,7 @@ def console_command(
         bool, typer.Option("--open", help="Also open it in this machine's browser.")
     ] = False,
 ) -> None:
-    """Say where the console is: experiment, predictions, explanations."""
+    """Say where the console is."""
     url = f"http://127.0.0.1:{environment.Stack(stack).settings().ports.console}/"
     steps.console.print(url, markup=False)
     if open_:
@@ -279,10 +286,10 @@ def train(
     json_: JsonOption = False,
 ) -> None:
     """Train the models whose code or data changed."""
-    wanted = environment.Stack(stack).settings()
+    wanted_data, wanted_seed = environment.Stack(stack).trained_on()
     setup.install(training=True)
-    _train(data or wanted.data, wanted.seed if seed is None else seed, as_json=json_)
-    if data is not None and data != wanted.data and not json_:
+    _train(data or wanted_data, wanted_seed if seed is None else seed, as_json=json_)
+    if data is not None and data != wanted_data and not json_:
         steps.console.print(
             f"To serve these models: set `bellwether:data: {data}` in Pulumi.{stack}.yaml and run `make up`."
         )
@@ -421,6 +428,7 @@ def simulate_router_command(
 features_app = typer.Typer(help="The feature store.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 app.add_typer(bandit_commands.app, name="bandit")
+app.add_typer(images_commands.app, name="images")
 
 
 @features_app.command("training-set")
@@ -628,12 +636,18 @@ def policies_command(
     stack: typing.Annotated[
         str, typer.Option("--stack", "-s", help="A cluster's stack: dev, staging, production.")
     ],
+    markdown: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Also append the Markdown to this file.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Judge everything that a cluster's stack registers, without a cluster; Markdown, or JSON."""
     from bellwether import policies  # noqa: PLC0415  a command loads what it uses
 
     made = policies.audit(stack)
+    if markdown is not None:
+        with markdown.open("a") as summary:
+            summary.write(made.markdown())
     if json_:
         _print_json(made.document())
     else:
@@ -646,7 +660,7 @@ def policies_command(
 def check(
     tier: typing.Annotated[
         list[str] | None,
-        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser."),
+        typer.Option(help="Only these: lint, types, unit, cluster, stack, browser, images."),
     ] = None,
 ) -> None:
     """Run everything that CI checks, with one closing count."""
@@ -695,6 +709,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict,
         simulation,
     )
+    from bellwether.images import catalogue  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
     from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
@@ -709,6 +724,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         features.FeatureStoreError,
         explain.ExplanationError,
         acting.BanditError,
+        catalogue.ImageError,
         artifacts.ArtifactsError,
         monitor.MonitorError,
         sources.DataError,

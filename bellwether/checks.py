@@ -28,6 +28,7 @@ _TESTS = {
     "cluster": ("tests/cluster",),
     "stack": ("tests/stack", "tests/conformance"),
     "browser": ("tests/browser",),
+    "images": ("tests/images",),
 }
 _TOGETHER = ("stack", "browser")
 """Tiers that are one run where all of them are asked for: the environment comes up once."""

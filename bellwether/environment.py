@@ -14,6 +14,7 @@ import pulumi.automation
 
 from bellwether import engine, steps
 from infra import paths, program, settings
+from infra.cluster import settings as cluster_settings
 from infra.local import supervision, toolchain
 from loadtests import endpoints
 
@@ -48,6 +49,11 @@ class Stack:
     def on_cluster(self) -> bool:
         """Whether its target is a cluster; a stack without a file is none."""
         return self.file.exists() and settings.target(settings.configuration(self.file)) != "local"
+
+    def trained_on(self) -> tuple[pathlib.Path | None, int]:
+        """Give the data, None for the built-in, and the seed of its models; errors as `settings`."""
+        wanted = cluster_settings.read(self.file) if self.on_cluster else self.settings()
+        return wanted.data, wanted.seed
 
     @property
     def home(self) -> pathlib.Path:

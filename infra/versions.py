@@ -11,6 +11,12 @@ JAVA_MINIMUM = 17
 PROMETHEUS_MINIMUM = (2, 42)  # Debian 12's; a newer one on PATH is used
 VALKEY_EXPORTER_MINIMUM = (1, 45)  # Debian 12's prometheus-redis-exporter
 
+# renovate: datasource=docker depName=debian
+BASE_IMAGE = (
+    "debian:bookworm-slim@sha256:96e378d7e6531ac9a15ad505478fcc2e69f371b10f5cdf87857c4b8188404716"
+)
+"""What our images are built on where an engine can pull; the Python in them is Debian's."""
+
 STRIMZI = "0.45.2"  # renovate: datasource=github-releases depName=strimzi/strimzi-kafka-operator
 """The last that serves the Kafka versions that Seldon Core 2 is documented for."""
 KAFKA = "3.9.1"

@@ -32,6 +32,8 @@ NAMESPACE = "desk"
 ARMS = ("one", "two", "three", "four")
 TOPICS = (bandits.DECISIONS, bandits.REWARDS, bandits.ALLOCATIONS)
 PATIENCE = 60.0
+_START_PATIENCE = 180.0
+"""Programs take long to start on a machine that is busy."""
 
 _EOF = confluent_kafka.KafkaError._PARTITION_EOF  # noqa: SLF001  librdkafka's name
 _MERGE = {"content-type": "application/merge-patch+json"}
@@ -187,14 +189,14 @@ class Parts:
         """Start all but the controller."""
         self.mesh.start()
         self.start_stores()
-        until(self.mesh_answers, "the mesh answers")
+        until(self.mesh_answers, "the mesh answers", _START_PATIENCE)
 
     def start_stores(self) -> None:
         """Start Kafka and Valkey alone."""
         for part in (self.broker, self.valkey):
             part.start()
-        until(self.has_topics, "Kafka has its topics")
-        until(self.valkey_answers, "Valkey answers")
+        until(self.has_topics, "Kafka has its topics", _START_PATIENCE)
+        until(self.valkey_answers, "Valkey answers", _START_PATIENCE)
 
     def close(self) -> None:
         """Kill everything."""

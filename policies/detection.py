@@ -50,7 +50,7 @@ _REFERENCES = {
 }  # fmt: skip
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _NO_VALUE = re.compile(
-    r"^(?:$|[.~]?/|file:|\$|%|\{\{|<|\*+$|\[secret\]$|(?:true|false|none|null|yes|no|default)$)",
+    r"^(?:$|[.~]?/|file:|\$|%[sd({]|\{\{|<|\*+$|\[secret\]$|(?:true|false|none|null|yes|no|default)$)",
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(

@@ -46,6 +46,11 @@ class Monitor(component.Component):
                 mounts=(*kafka.mounts, *fetched.mounts),
                 init=(fetched.container,),
                 storage=site.size.monitor_storage,
+                annotations={
+                    "bellwether.dev/backup": "records are read again from Kafka, as far as topics reach back",
+                    "bellwether.dev/policy-exception": "replicas: its files have one writer, "
+                    "and no request for a prediction waits for it",
+                },
                 ingress=(
                     network.Way("scrapes", (PORT,), pods="prometheus"),
                     network.Way("what it knows of predictions", (PORT,), pods="console"),

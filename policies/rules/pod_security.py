@@ -19,6 +19,7 @@ _VOLUMES = {
     "secret",
 }
 _LEVELS = {"baseline", "restricted"}
+_PROVIDER = "STRIMZI_POD_SECURITY_PROVIDER_CLASS"
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -30,10 +31,23 @@ def _restricted(resource: objects.Resource, stack: stacks.Stack) -> objects.Faul
             yield objects.Fault(
                 f"metadata.labels.{_ENFORCE}", "the namespace enforces no Pod Security standard"
             )
+    if resource.is_release and resource.inputs.get("chart") == "strimzi-kafka-operator":
+        yield from _strimzi(resource)
     for pod in pods.of(resource):
         yield from _of_pod(pod)
         for path, container in pod.containers():
             yield from _of_container(pod, path, container)
+
+
+def _strimzi(release: objects.Resource) -> objects.Faults:
+    """Kafka's pods fit the standard when their operator is told to make them so."""
+    told = objects.items(release.inputs, "values", "extraEnvs")
+    if not any(
+        objects.at(each, "name") == _PROVIDER and each.get("value") == "restricted" for each in told
+    ):
+        yield objects.Fault(
+            "values.extraEnvs", f"`{_PROVIDER}` does not make Kafka's pods restricted"
+        )
 
 
 def _of_pod(pod: pods.Pod) -> objects.Faults:

@@ -2,7 +2,8 @@
 
 Kubernetes knows neither `$ref` nor `const`, takes `exclusiveMinimum` as a flag (OpenAPI 3.0),
 and wants every property of a union's members beside each other.
-What belongs to which member is checked when the manifest is parsed, which fills defaults in too.
+What belongs to which member is a rule in Kubernetes' expression language (CEL) then.
+Defaults are filled in when the manifest is parsed.
 """
 
 from typing import Any
@@ -64,4 +65,19 @@ def _union(members: list[dict[str, Any]]) -> dict[str, Any]:
                 properties["name"] = {**tags, "enum": [*tags["enum"], *each["enum"]]}
             elif name not in properties:
                 properties[name] = each
-    return {"type": "object", "required": ["name"], "properties": properties}
+    made = {"type": "object", "required": ["name"], "properties": properties}
+    rules = [rule for name in properties if (rule := _belongs(name, members)) is not None]
+    return {**made, **({"x-kubernetes-validations": rules} if rules else {})}
+
+
+def _belongs(name: str, members: list[dict[str, Any]]) -> dict[str, str] | None:
+    """Write which members of a union have a property, unless all do."""
+    having = [
+        each["properties"]["name"]["enum"][0] for each in members if name in each["properties"]
+    ]
+    if len(having) == len(members):
+        return None
+    return {
+        "rule": f"!has(self.{name}) || self.name in {having}",
+        "message": f"{name} belongs to {', '.join(having)}",
+    }

@@ -15,12 +15,19 @@ from starlette.staticfiles import StaticFiles
 
 from . import following, parts, shell
 from .live import ended
-from .pages import Page, experiment, explanations, predictions
+from .pages import Page, experiment, explanations, features, models, predictions, regimes
 from .settings import Settings
 
 STATIC = pathlib.Path(__file__).parent / "static"
 
-PAGES: tuple[Page, ...] = (experiment.PAGE, predictions.PAGE, explanations.PAGE)
+PAGES: tuple[Page, ...] = (
+    experiment.PAGE,
+    regimes.PAGE,
+    predictions.PAGE,
+    explanations.PAGE,
+    features.PAGE,
+    models.PAGE,
+)
 
 
 def make(given: Settings) -> Starlette:

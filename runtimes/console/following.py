@@ -6,6 +6,7 @@ Values have names, because Shiny reads the call stack's source for a value witho
 
 import asyncio
 import dataclasses
+import logging
 import urllib.parse
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
@@ -15,6 +16,8 @@ from shiny import Session, reactive
 
 from .doors import Away, Missing, Refused
 from .live import Live, Seen, ended
+
+logger = logging.getLogger("bellwether.console")
 
 T = TypeVar("T")
 
@@ -29,7 +32,12 @@ def followed(session: Session, live: Live[T], name: str) -> reactive.Value[Seen[
             async for seen in changes:
                 await _set(value, seen)
 
-    _until_the_end(session, follow())
+    task = _begun(follow())
+
+    async def end() -> None:
+        await ended(task)
+
+    session.on_ended(end)
     return value
 
 
@@ -67,16 +75,21 @@ class Work(Generic[T]):
     """Work that somebody asks for; what is asked for later takes its place."""
 
     def __init__(self, session: Session, name: str) -> None:
-        self._session = session
         self._task: asyncio.Task[None] | None = None
         self._state: reactive.Value[Done[T] | None] = reactive.value(None, name=name)
+
+        async def end() -> None:
+            if self._task is not None:
+                await ended(self._task)
+
+        session.on_ended(end)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> None:
         """Begin; what goes on already is given up."""
         if self._task is not None:
             self._task.cancel()
         self._state.set(None)
-        self._task = _until_the_end(self._session, self._do(work))
+        self._task = _begun(self._do(work))
 
     def done(self) -> Done[T] | None:
         """Say what came of it; None while it goes on. A reactive read."""
@@ -90,17 +103,34 @@ class Work(Generic[T]):
         await _set(self._state, found)
 
 
+_setting: set[asyncio.Task[None]] = set()
+"""What sets values now: the event loop alone would forget it."""
+
+
 async def _set(value: reactive.Value[T], to: T) -> None:
-    async with reactive.lock():
-        value.set(to)
-        await reactive.flush()
+    """Set a value, and have the graph follow.
+
+    Who ends meanwhile does not end the graph's work: it is that of all sessions.
+    """
+
+    async def act() -> None:
+        async with reactive.lock():
+            value.set(to)
+            await reactive.flush()
+
+    task = asyncio.create_task(act())
+    _setting.add(task)
+    task.add_done_callback(_setting.discard)
+    await asyncio.shield(task)
 
 
-def _until_the_end(session: Session, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def _begun(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.create_task(work)
-
-    async def end() -> None:
-        await ended(task)
-
-    session.on_ended(end)
+    task.add_done_callback(_told)
     return task
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """Say in the log what was a defect: nobody waits for the task."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("%s failed", task.get_coro(), exc_info=error)

@@ -1,5 +1,6 @@
 """What every page has: the way to the others, how the parts stand, notices, cards, figures."""
 
+import urllib.parse
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -66,6 +67,24 @@ def heading(title: str, what: TagChild, *actions: TagChild) -> Tag:
         tags.div(tags.h1(title), tags.p(what, class_="lead")),
         tags.div(*actions, class_="actions") if actions else None,
         class_="heading",
+    )
+
+
+def tabs(page: str, key: str, names: Sequence[str], current: str | None, label: str) -> TagChild:
+    """Lead to the same page for another name, where there are several."""
+    if len(names) <= 1:
+        return None
+    return tags.nav(
+        *(
+            tags.a(
+                name,
+                href=f"/{page}/?{urllib.parse.urlencode({key: name})}",
+                aria_current="page" if name == current else None,
+            )
+            for name in names
+        ),
+        class_="tabs",
+        aria_label=label,
     )
 
 

@@ -6,13 +6,16 @@ import os
 import re
 import urllib.parse
 
+import httpx
 import pytest
 from playwright import sync_api
 
 from bellwether import setup
 from infra.local import toolchain
+from runtimes import contract
 from tests.conformance import environment as conformance
 from tests.stack import conftest as stack
+from tests.stack import forecasts
 
 SCREENSHOTS = stack.HOME / "screenshots"
 """Kept as artifacts of CI."""
@@ -44,6 +47,26 @@ def chromium():
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def gateway(up):
+    """Where predictions are asked for."""
+    with forecasts.Gateway(up) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def answer(gateway):
+    """An answer of the pipeline that all steps had a part in."""
+    return forecasts.until(gateway.ask, forecasts.is_normal, "the pipeline answers")
+
+
+def features(gateway, model):
+    """The names of a predictor's features, in the order of its tensor."""
+    url = f"http://127.0.0.1:{gateway.ports.gateway}/v2/models/{model}"
+    inputs = {each["name"]: each for each in httpx.get(url).raise_for_status().json()["inputs"]}
+    return inputs[contract.FEATURES]["parameters"]["columns"].split(",")
 
 
 @dataclasses.dataclass

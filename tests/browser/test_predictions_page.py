@@ -5,16 +5,8 @@ from playwright.sync_api import expect
 
 from infra.catalogue import pipelines
 from runtimes import contract
-from tests.stack import forecasts
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def answer(up):
-    """An answer of the pipeline that all steps had a part in."""
-    with forecasts.Gateway(up) as gateway:
-        yield forecasts.until(gateway.ask, forecasts.is_normal, "the pipeline answers")
 
 
 def test_a_prediction_is_followed_through_every_step(console, answer):

@@ -16,21 +16,25 @@ EXPERIMENT = "mlops.seldon.io/v1alpha1"
 POLICY = "bandits.bellwether.dev/v1alpha1"
 EXPERIMENTS = tuple(f"split-{number}" for number in range(20))
 """What the controller has rights to; each test has one of its own."""
-_RIGHTS = ("ServiceAccount/bandit", "Role/bandit", "RoleBinding/bandit")
 
 
 @functools.cache
-def rights() -> dict[str, api_servers.Manifest]:
-    """What the stack `dev` registers of the controller's rights, by title."""
-    return {each.name: each.inputs for each in recording.record("dev") if each.name in _RIGHTS}
+def registered() -> dict[str, recording.Registered]:
+    """What the stack `dev` registers, by title; nobody changes it."""
+    return {each.name: each for each in recording.record("dev")}
+
+
+def rights(title: str) -> api_servers.Manifest:
+    """Give an object of the controller's rights, such as `Role/bandit`."""
+    return registered()[title].inputs
 
 
 def grant(
     server: api_servers.ApiServer, namespace: str, experiments: Sequence[str] = EXPERIMENTS
 ) -> api_servers.Client:
     """Give a namespace the controller's account and rights to experiments; speak as it."""
-    role = {**rights()["Role/bandit"], "rules": list(controller_rights.rules(experiments))}
-    for given in (rights()["ServiceAccount/bandit"], role, rights()["RoleBinding/bandit"]):
+    role = {**rights("Role/bandit"), "rules": list(controller_rights.rules(experiments))}
+    for given in (rights("ServiceAccount/bandit"), role, rights("RoleBinding/bandit")):
         server.admin.apply({**given, "metadata": {"name": ACCOUNT, "namespace": namespace}})
     return server.as_account(namespace, ACCOUNT)
 
@@ -67,7 +71,7 @@ class Parts(bandit_parts.Parts):
         """Start all."""
         self.start_stores()
         self.controller.start()
-        until(self.controller_ready, "the controller is ready")
+        until(self.controller_ready, "the controller is ready", 180)
 
     def close(self) -> None:
         """Kill what this started; the API server is somebody else's."""

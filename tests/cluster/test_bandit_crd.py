@@ -35,7 +35,7 @@ def test_a_policy_that_is_taken_means_the_same_to_the_controller(api_server, nam
 
 
 @pytest.mark.parametrize(
-    ("spec", "path"),
+    ("spec", "place"),
     [
         ({"explorationRate": 1.5}, "spec.explorationRate"),
         ({"explorationRate": "a tenth"}, "spec.explorationRate"),
@@ -48,13 +48,17 @@ def test_a_policy_that_is_taken_means_the_same_to_the_controller(api_server, nam
         ({"experiment": ""}, "spec.experiment"),
         ({"explorationrate": 0.1}, "spec.explorationrate"),
         ({"algorithm": {"name": "thompson", "epsilon": 1}}, "spec.algorithm.epsilon"),
+        ({"algorithm": {"name": "thompson", "alpha": 1}}, "alpha belongs to ucb1, linucb"),
+        ({"forgetting": {"name": "none", "factor": 0.9}}, "factor belongs to discount"),
     ],
 )
-def test_what_the_schema_does_not_allow_is_refused_with_its_path(api_server, namespace, spec, path):
+def test_what_the_schema_does_not_allow_is_refused_with_its_place(
+    api_server, namespace, spec, place
+):
     with pytest.raises(api_servers.RefusedError) as caught:
         api_server.admin.create(_policy(namespace, **spec))
     assert caught.value.code in {400, 422}
-    assert path in str(caught.value)
+    assert place in str(caught.value)
 
 
 def test_a_policy_without_its_experiment_is_refused(api_server, namespace):

@@ -176,7 +176,7 @@ def test_with_a_new_token_it_goes_on(parts):
     parts.declare_experiment(**EVEN)
     parts.declare_policy(updateFrequency="300ms")
     parts.standing("Active")
-    account = bandit_on_cluster.rights()["ServiceAccount/bandit"]
+    account = bandit_on_cluster.rights("ServiceAccount/bandit")
     meta = {"name": bandit_on_cluster.ACCOUNT, "namespace": parts.namespace}
     parts.server.admin.delete({**account, "metadata": meta})
     page = f"http://127.0.0.1:{parts.port}/ready"
@@ -194,7 +194,7 @@ def test_without_rights_it_waits_and_says_what_is_missing(parts, api_server, nam
     namespace = api_server.make_namespace(next(names))
     without = parts.folder / "without-rights"
     without.mkdir()
-    account = bandit_on_cluster.rights()["ServiceAccount/bandit"]
+    account = bandit_on_cluster.rights("ServiceAccount/bandit")
     meta = {"name": bandit_on_cluster.ACCOUNT, "namespace": namespace}
     api_server.admin.apply({**account, "metadata": meta})
     (without / "ca.crt").write_bytes(api_server.authority.read_bytes())

@@ -99,7 +99,7 @@ def test_no_right_is_given_that_is_not_among_those_it_needs():
     needed = {(group, resource, verb, name) for verb, group, resource, name in ALLOWED}
     given = {
         (group, resource, verb, name)
-        for rule in bandit_on_cluster.rights()["Role/bandit"]["rules"]
+        for rule in bandit_on_cluster.rights("Role/bandit")["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]

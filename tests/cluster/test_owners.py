@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from infra.cluster import controller_rights, recording
+from infra.cluster import controller_rights
 from runtimes.bandit.controller import cluster
 from tests.cluster import api_server as api_servers
 from tests.cluster import bandit_on_cluster, official_provider
@@ -16,8 +16,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def registered():
-    found = {each.name: each for each in recording.record("dev")}
-    return found[f"Experiment/{NAME}"]
+    return bandit_on_cluster.registered()[f"Experiment/{NAME}"]
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_without_ignoring_them_an_update_is_a_conflict(api_server, program, cont
 
 
 def test_a_policys_update_leaves_its_status_to_the_controller(api_server, namespace, controller):
-    found = {each.name: each for each in recording.record("dev")}
+    found = bandit_on_cluster.registered()
     (policy,) = (each for name, each in found.items() if name.startswith("BanditPolicy/"))
     inputs = copy.deepcopy(policy.inputs)
     inputs["metadata"]["namespace"] = namespace

@@ -8,7 +8,7 @@ from htmltools import Tag, TagList, svg
 from . import axes
 
 _ROW = 26
-_NAMES = 190
+_NAMES = 215
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Answer:
     """The request's `x-request-id`."""
     outputs: Mapping[str, list[Any]]
     """Flat data by tensor."""
+    shapes: Mapping[str, tuple[int, ...]]
     route: tuple[str, ...]
     """Model versions that ran, in order; a pipeline's last."""
     milliseconds: float
@@ -45,9 +46,11 @@ class Gateway(http.Door):
             headers={"seldon-model": target},
         )
         elapsed = (time.perf_counter() - began) * 1000
+        outputs = answer.json()["outputs"]
         return Answer(
             id=answer.headers.get("x-request-id", ""),
-            outputs={each["name"]: each["data"] for each in answer.json()["outputs"]},
+            outputs={each["name"]: each["data"] for each in outputs},
+            shapes={each["name"]: tuple(each["shape"]) for each in outputs},
             route=tuple(each.strip(":") for each in answer.headers.get_list("x-seldon-route")),
             milliseconds=elapsed,
         )

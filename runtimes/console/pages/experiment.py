@@ -1,7 +1,6 @@
 """The experiment: who gets which traffic, what is believed of each arm, what was decided and why."""
 
 import asyncio
-import urllib.parse
 from collections.abc import Sequence
 
 from htmltools import Tag, TagChild, TagList, tags
@@ -180,21 +179,7 @@ def _nothing(there: Sequence[Experiment] | None, asked: str | None) -> TagChild:
 
 
 def _choice(names: Sequence[str], asked: str | None) -> TagChild:
-    if len(names) <= 1:
-        return None
-    current = asked or names[0]
-    return tags.nav(
-        *(
-            tags.a(
-                name,
-                href=f"/experiment/?{urllib.parse.urlencode({'name': name})}",
-                aria_current="page" if name == current else None,
-            )
-            for name in names
-        ),
-        class_="tabs",
-        aria_label="Experiments",
-    )
+    return shell.tabs("experiment", "name", names, asked or next(iter(names), None), "Experiments")
 
 
 def _board(found: Experiment, history: live.Seen[tuple[Epoch, ...]] | None) -> TagList:

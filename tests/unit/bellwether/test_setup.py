@@ -62,3 +62,22 @@ def test_a_folder_appears_only_once_it_is_whole(tmp_path):
         (folder / "whole").touch()
     assert [p.name for p in target.iterdir()] == ["whole"]
     assert [p.name for p in tmp_path.iterdir()] == ["tool"]
+
+
+def test_what_only_some_tests_need_may_fail_and_says_what_follows(tmp_path, monkeypatch, capsys):
+    program(tmp_path, "java", "")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("BELLWETHER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(setup.toolchain, "complete", lambda _: True)
+    monkeypatch.setattr(setup.toolchain, "kafka_jars", lambda: tmp_path)
+    for tool in ("prometheus", "valkey_exporter", "pulumi"):
+        monkeypatch.setattr(setup.toolchain, tool, lambda: tmp_path)
+
+    def fails() -> None:
+        raise setup.SetupError("go.mod requires go >= 1.26.0")
+
+    monkeypatch.setattr(setup, "_kubernetes", fails)
+    setup.install(training=True, api_server=True)
+    said = "".join(capsys.readouterr())
+    assert "Kubernetes API server: go.mod requires go >= 1.26.0" in said
+    assert "tests against an API server will be skipped" in said

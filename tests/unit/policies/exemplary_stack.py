@@ -264,7 +264,10 @@ RESOURCES = (
             "version": "0.45.2",
             "repositoryOpts": {"repo": "https://strimzi.io/charts/"},
             "values": {
-                "image": {"registry": "quay.io", "repository": "strimzi/op", "tag": "0.45.2"}
+                "extraEnvs": [
+                    {"name": "STRIMZI_POD_SECURITY_PROVIDER_CLASS", "value": "restricted"}
+                ],
+                "image": {"registry": "quay.io", "repository": "strimzi/op", "tag": "0.45.2"},
             },
         },
     ),

@@ -61,6 +61,7 @@ BAD = [
     ("restricted-pod", "KafkaNodePool/nodes", ("spec", "template", "pod", "securityContext", "runAsUser"), 0, "as root"),
     ("restricted-pod", "Prometheus/prometheus", ("spec", "securityContext"), {}, "running as root"),
     ("restricted-pod", "Namespace/bellwether", ("metadata", "labels", "pod-security.kubernetes.io/enforce"), "privileged", "no Pod Security"),
+    ("restricted-pod", CHART, ("values", "extraEnvs"), [], "does not make Kafka's pods restricted"),
     ("read-only-root", "Deployment/console", (*FIRST, "securityContext", "readOnlyRootFilesystem"), ..., "write its own root"),
     ("read-only-root", "Server/mlserver", (*OVERLAID, 1, "securityContext", "readOnlyRootFilesystem"), False, "write its own root"),
     ("service-account", "Deployment/console", (*POD, "serviceAccountName"), ..., "default service account"),

@@ -23,6 +23,11 @@ def test_the_schema_is_structural_down_to_its_leaves():
         for bound in ("exclusiveMinimum", "exclusiveMaximum"):
             assert isinstance(node.get(bound, True), bool), path
     assert nodes[".spec.guardrails.maxErrorRate"]["maximum"] == 1
+    rule = {
+        "rule": "!has(self.factor) || self.name in ['discount']",
+        "message": "factor belongs to discount",
+    }
+    assert rule in nodes[".spec.forgetting"]["x-kubernetes-validations"]
     assert nodes[".status"]["x-kubernetes-preserve-unknown-fields"]
 
 
