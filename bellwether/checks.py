@@ -12,7 +12,16 @@ from bellwether import setup, steps
 from infra import paths
 from infra.local import toolchain
 
-SOURCES = ("bellwether", "infra", "loadtests", "models", "runtimes", "scripts", "tests")
+SOURCES = (
+    "bellwether",
+    "infra",
+    "loadtests",
+    "models",
+    "policies",
+    "runtimes",
+    "scripts",
+    "tests",
+)
 
 _COMMANDS = {
     "lint": (

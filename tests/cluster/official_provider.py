@@ -1,7 +1,7 @@
 """How the official Kubernetes provider creates and updates an object, as far as owners of fields go.
 
 Read in pulumi/pulumi-kubernetes, `provider/pkg/await/await.go` (Creation, ssaUpdate,
-fixCSAFieldManagers, handleSSAIgnoreFields); docs/adr/0014 says what follows from it.
+fixCSAFieldManagers, handleSSAIgnoreFields); docs/adr/0018 says what follows from it.
 Pulumi's engine has by then put the state's value of an ignored field in place of the program's.
 """
 

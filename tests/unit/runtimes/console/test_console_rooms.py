@@ -21,7 +21,7 @@ GIVEN = {
 
 
 def test_the_room_imports_nothing_of_another_but_what_acts_on_policies():
-    """See docs/adr/0014."""
+    """See docs/adr/0015."""
     program = (
         "import sys, runtimes.bandit.judging.acting; there = set(sys.modules); "
         "import runtimes.console.app; "
