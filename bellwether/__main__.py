@@ -1,6 +1,5 @@
 """`bellwether`: the one command, on a laptop and in CI."""
 
-import dataclasses
 import datetime as dt
 import json
 import os
@@ -163,7 +162,7 @@ def console_command(
         bool, typer.Option("--open", help="Also open it in this machine's browser.")
     ] = False,
 ) -> None:
-    """Say where the console is: experiment, predictions, explanations."""
+    """Say where the console is."""
     url = f"http://127.0.0.1:{environment.Stack(stack).settings().ports.console}/"
     steps.console.print(url, markup=False)
     if open_:
@@ -226,6 +225,35 @@ def decide_command(
         return
     for table in decide.tables(found):
         steps.console.print(table)
+
+
+@app.command("audit")
+def audit_command(
+    prediction_id: typing.Annotated[
+        str, typer.Argument(help="As an answer carries it: `prediction_id`, or `x-request-id`.")
+    ],
+    out: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option(help="The page; without it, a file in `.bellwether/reports`."),
+    ] = None,
+    earlier: typing.Annotated[
+        pathlib.Path | None,
+        typer.Option("--from", help="Build it again from the records inside an earlier page."),
+    ] = None,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Write all that is recorded of a prediction as one page: inputs, features, why, rules, reward."""
+    from bellwether.audit import commands  # noqa: PLC0415  a command loads what it uses
+
+    selected = environment.Stack(stack)
+    made = commands.found(selected, prediction_id, earlier)
+    page = out or commands.default_file(selected.home, prediction_id)
+    commands.write(made, page)
+    if json_:
+        _print_json({"page": str(page), "digest": made.digest, "records": len(made.entries)})
+        return
+    steps.console.print(f"{page}\n{len(made.entries)} records, SHA-256 {made.digest}")
 
 
 @app.command("explain")
@@ -327,38 +355,69 @@ def evaluate(  # noqa: PLR0913  each is an option of the command
 
 @app.command("load")
 def load_command(  # noqa: PLR0913  each is an option of the command
-    users: typing.Annotated[int, typer.Option(help="Callers at the same time.")] = 20,
-    duration: typing.Annotated[str, typer.Option(help="How long, such as 30s or 2m.")] = "30s",
-    journey: typing.Annotated[str, typer.Option(help="models, experiment or mixed.")] = "mixed",
-    rate: typing.Annotated[float, typer.Option(help="Requests a second of each caller.")] = 10,
+    users: typing.Annotated[int, typer.Option(help="Callers at the same time, at most.")] = 20,
+    duration: typing.Annotated[
+        str | None, typer.Option(help="How long, such as 30s or 2m; by default as the shape says.")
+    ] = None,
+    journey: typing.Annotated[
+        str,
+        typer.Option(help="model, experiment, pipeline, explanation, reward, or mixed: all of it."),
+    ] = "mixed",
+    shape: typing.Annotated[
+        str, typer.Option(help="Callers over time: steady, ramp, spike or soak.")
+    ] = "steady",
+    protocol: typing.Annotated[str, typer.Option(help="rest or grpc.")] = "rest",
+    rate: typing.Annotated[
+        float | None,
+        typer.Option(help="Requests a second of each caller; by default as the journey says."),
+    ] = None,
     against: typing.Annotated[
-        str | None, typer.Option(help="Another gateway's URL; the split is not tested then.")
+        str | None,
+        typer.Option(
+            help="Another gateway's URL, also https://; the split is not tested then. A token in "
+            "BELLWETHER_LOAD_TOKEN is sent along."
+        ),
+    ] = None,
+    host_header: typing.Annotated[
+        str | None, typer.Option(help="The name to ask for instead of the URL's, also from TLS.")
+    ] = None,
+    ca_file: typing.Annotated[
+        pathlib.Path | None, typer.Option(help="Certificates (PEM) to trust.", resolve_path=True)
     ] = None,
     model: typing.Annotated[
-        list[str] | None, typer.Option(help="Ask these models; needed with --against.")
+        list[str] | None,
+        typer.Option(help="Ask these models; by default all predictors that are declared."),
+    ] = None,
+    baseline: typing.Annotated[
+        str | None, typer.Option(help="Compare with this kept run; slower than it fails.")
+    ] = None,
+    save_baseline: typing.Annotated[
+        str | None, typer.Option(help="Keep this run under a name.")
     ] = None,
     stack: StackOption = environment.DEFAULT_STACK,
     json_: JsonOption = False,
 ) -> None:
     """Run a load test; leave reports in `.bellwether/reports`; broken thresholds fail it."""
-    from bellwether import load, predict  # noqa: PLC0415  a command loads what it uses
-    from loadtests import headless  # noqa: PLC0415  a command loads what it uses
+    from bellwether import load  # noqa: PLC0415  a command loads what it uses
 
-    selected = environment.Stack(stack)
-    order = headless.Order(
-        journey=load.journey(journey),
-        users=users,
-        seconds=load.seconds(duration),
-        rate=rate,
-        stack=selected.settings().target,
-        experiment=predict.EXPERIMENT,
-        objects=against is None,
-        models=tuple(model or ()),
+    load.command(
+        environment.Stack(stack),
+        load.Wanted(
+            journey=journey,
+            shape=shape,
+            protocol=protocol,
+            users=users,
+            duration=duration,
+            rate=rate,
+            against=against,
+            host=host_header,
+            ca_file=None if ca_file is None else str(ca_file),
+            models=tuple(model or ()),
+        ),
+        baseline=baseline,
+        save_baseline=save_baseline,
+        as_json=json_,
     )
-    where = selected.endpoints()
-    if against:
-        where = dataclasses.replace(where, gateway=against)
-    load.run(where, order, selected.home / "reports", as_json=json_)
 
 
 @app.command("bench")
@@ -546,6 +605,31 @@ def replay_command(  # noqa: PLR0913  each is an option of the command
         _print_json(done)
 
 
+report_app = typer.Typer(help="Reports, as pages.", no_args_is_help=True)
+app.add_typer(report_app, name="report")
+
+
+@report_app.command("drift")
+def report_drift_command(
+    symbol: typing.Annotated[str, typer.Option(help="The symbol whose days are compared.")],
+    out: typing.Annotated[pathlib.Path, typer.Option(help="The page, an HTML file.")],
+    days: typing.Annotated[
+        int, typer.Option(min=25, max=5000, help="The last so many distinct days.")
+    ] = 200,
+    stack: StackOption = environment.DEFAULT_STACK,
+    json_: JsonOption = False,
+) -> None:
+    """Compare a symbol's last days with its training reference, feature by feature (Evidently)."""
+    from bellwether.reports import drift, drift_table  # noqa: PLC0415  a command loads what it uses
+
+    found = drift.make(environment.Stack(stack), symbol, out, days)
+    if json_:
+        _print_json(found)
+        return
+    steps.console.print(drift_table.table(found))
+    steps.console.print(str(out))
+
+
 monitor_app = typer.Typer(help="What the monitor has seen.", no_args_is_help=True)
 app.add_typer(monitor_app, name="monitor")
 
@@ -709,7 +793,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         predict,
         simulation,
     )
+    from bellwether.audit import dossier  # noqa: PLC0415  as above
     from bellwether.images import catalogue  # noqa: PLC0415  as above
+    from bellwether.reports import drift  # noqa: PLC0415  as above
     from loadtests import endpoints  # noqa: PLC0415  as above
     from models import sources  # noqa: PLC0415  as above
     from runtimes.bandit.judging import acting  # noqa: PLC0415  as above
@@ -731,6 +817,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         endpoints.LoadTestError,
         load.ThresholdsBrokenError,
         simulation.SimulationError,
+        dossier.AuditError,
+        drift.ReportError,
         *deployment_commands.expected_errors(),
     )
 

@@ -107,6 +107,13 @@ class Settings(_Frozen):
     max_request_bytes: int = pydantic.Field(
         16 * 2**20, ge=1024, le=2**30, description="largest request body that the gateway takes"
     )
+    record_days: int = pydantic.Field(
+        7,
+        ge=1,
+        le=3650,
+        description="how long records of pipelines' steps are kept: so long a prediction can be "
+        "audited; about 20 kB each",
+    )
     alert_pace: float = pydantic.Field(
         1.0,
         gt=0,

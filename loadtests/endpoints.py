@@ -80,6 +80,11 @@ def experiment_header(name: str) -> dict[str, str]:
     return {"seldon-model": f"{name}.experiment"}
 
 
+def pipeline_header(name: str) -> dict[str, str]:
+    """Return the header that asks for a pipeline."""
+    return {"seldon-model": f"{name}.pipeline"}
+
+
 def infer_path(name: str) -> str:
     """Return the path of an inference request."""
     return f"/v2/models/{name}/infer"

@@ -9,8 +9,21 @@ import pathlib
 import subprocess
 import sys
 import time
+import uuid
 
-from loadtests import endpoints, mesh, plan, record, samples, summary, thresholds, wire
+from loadtests import (
+    access,
+    course,
+    endpoints,
+    itinerary,
+    mesh,
+    plan,
+    record,
+    samples,
+    summary,
+    targets,
+    thresholds,
+)
 
 LOCUSTFILE = pathlib.Path(__file__).with_name("journeys") / "locustfile.py"
 """What Locust is started with."""
@@ -39,25 +52,35 @@ class Progress:
 class Order:
     """What a person asks for."""
 
-    journey: thresholds.Journey
+    journey: itinerary.Journey
     users: int
     seconds: int
     rate: float
-    """Requests a second of each user."""
+    """Requests a second of each user; of a mixed journey's, times the pace of its part."""
     stack: str
     """Whose thresholds have to hold."""
     experiment: str
+    pipeline: str = ""
+    explainer: str = ""
+    reward: str = ""
     objects: bool = True
     """Whether the mesh has the objects of the gateway; without, the split is not tested."""
     models: tuple[str, ...] = ()
     """The models to ask; empty for all predictors that the mesh has."""
+    shape: course.Shape = course.Shape.STEADY
+    protocol: itinerary.Protocol = itinerary.Protocol.REST
+    host: str | None = None
+    ca_file: str | None = None
+    data: pathlib.Path | None = None
+    """The bars to make requests of; None for the built-in ones."""
 
     def check(self) -> None:
         """Raise `LoadTestError` for what cannot be done."""
-        if self.users < len(self.journey.parts):
+        fewest = itinerary.FEWEST_MIXED if self.journey is itinerary.Journey.MIXED else 1
+        if self.users < fewest:
             raise endpoints.LoadTestError(
                 f"{self.users} users cannot go on the journey {self.journey.value!r}; "
-                f"give at least {len(self.journey.parts)}"
+                f"give at least {fewest}"
             )
         if not 0 < self.rate <= _FASTEST:
             raise endpoints.LoadTestError(
@@ -66,7 +89,7 @@ class Order:
             )
         thresholds.read(self.stack)
 
-    def asks(self, part: thresholds.Journey) -> bool:
+    def asks(self, part: itinerary.Journey) -> bool:
         """Whether a journey is part of the test."""
         return part in self.journey.parts
 
@@ -77,26 +100,30 @@ def prepare(where: endpoints.Endpoints, order: Order, reports: pathlib.Path) -> 
     Raises `LoadTestError` if something that is to be asked does not answer.
     """
     order.check()
-    targets = _targets(where, order)
-    bodies = samples.bodies()
-    for path, header in targets.values():
-        _ask(where, path, header, bodies[0])
-    declared = order.asks(thresholds.Journey.EXPERIMENT) and order.objects
+    gateway = access.Access(where.gateway, order.host, order.ca_file)
+    gateway.check()
+    requests = _requests(order)
+    asked = _targets(where, order, requests)
+    for target in asked:
+        targets.check(gateway, order.protocol, target)
+    declared = order.asks(itinerary.Journey.EXPERIMENT) and order.objects
     prepared = plan.Plan(
-        journey=order.journey,
-        users=order.users,
-        seconds=order.seconds,
-        rate=order.rate,
-        stack=order.stack,
+        **{
+            field: getattr(order, field)
+            for field in (
+                *("journey", "users", "seconds", "rate", "stack", "experiment", "pipeline"),
+                *("explainer", "reward", "shape", "protocol", "host", "ca_file"),
+            )
+        },
         gateway=where.gateway,
         mesh=where.mesh if order.objects else None,
         namespace=where.namespace,
-        models=tuple(name for name in targets if name != order.experiment),
-        experiment=order.experiment,
+        models=_models(where, order) if order.asks(itinerary.Journey.MODEL) else (),
         weights=dict(mesh.experiment(where, order.experiment).weights) if declared else None,
-        folder=_new_folder(reports, order.journey),
+        folder=_new_folder(reports, order),
     )
-    prepared.requests.write_bytes(b"\n".join(bodies) + b"\n")
+    for kind, bodies in requests.items():
+        samples.write(prepared.requests(kind), bodies)
     prepared.write()
     return prepared
 
@@ -142,9 +169,8 @@ def command(of: plan.Plan) -> list[str]:
     """Return the command line of Locust for a plan, which `plan.VARIABLE` has to lead to."""
     return [
         *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
-        *("--users", str(of.users), "--spawn-rate", str(of.users)),
-        *("--run-time", f"{of.seconds}s", "--stop-timeout", str(_STOP_SECONDS)),
-        *("--csv", str(of.folder / "locust"), "--html", str(of.folder / "report.html")),
+        *("--stop-timeout", str(_STOP_SECONDS)),  # users over time are a shape's
+        *("--csv", str(of.folder / "locust"), "--html", str(of.folder / "locust.html")),
         *("--json-file", str(of.folder / "locust")),
         *("--only-summary", "--exit-code-on-error", "1"),
     ]
@@ -187,38 +213,56 @@ def _ended(process: subprocess.Popen[bytes], within: float) -> bool:
     return True
 
 
-def _targets(where: endpoints.Endpoints, order: Order) -> dict[str, tuple[str, dict[str, str]]]:
-    """Return path and header of everything that is to be asked, by name."""
-    models: tuple[str, ...] = ()
-    if order.asks(thresholds.Journey.MODELS):
-        models = order.models
-        if not models and order.objects:
-            models = mesh.predictors(where)
-        if not models:
-            raise endpoints.LoadTestError(
-                f"it is not known which predictors {where.gateway} serves; name them with --model"
-            )
-    targets = {name: (endpoints.infer_path(name), endpoints.model_header(name)) for name in models}
-    if order.asks(thresholds.Journey.EXPERIMENT):
-        header = endpoints.experiment_header(order.experiment)
-        targets[order.experiment] = (endpoints.infer_path(order.experiment), header)
-    return targets
+def _requests(order: Order) -> dict[plan.Kind, list[samples.Body]]:
+    makers: dict[plan.Kind, collections.abc.Callable[..., list[samples.Body]]] = {
+        plan.Kind.FORECAST: samples.forecasts,
+        plan.Kind.DECISION: samples.decisions,
+        plan.Kind.EXPLANATION: samples.explanations,
+    }
+    return {kind: makers[kind](order.data) for kind in plan.kinds(order.journey)}
 
 
-def _ask(where: endpoints.Endpoints, path: str, header: dict[str, str], body: bytes) -> None:
-    gateway = endpoints.address(where.gateway)
-    with wire.Connection(gateway) as connection:
-        answer = connection.call(wire.compose("POST", gateway, path, header, body))
-    if not answer.ok:
-        said = answer.body[:300].decode(errors="replace") or "an empty body"
+def _models(where: endpoints.Endpoints, order: Order) -> tuple[str, ...]:
+    models = order.models
+    if not models and order.objects:
+        models = mesh.predictors(where)
+    if not models:
         raise endpoints.LoadTestError(
-            f"{where.gateway}{path} ({header['seldon-model']}) answers {answer.status}: {said}; "
-            "`bellwether status` tells what is served"
+            f"it is not known which predictors {where.gateway} serves; name them with --model"
         )
+    return models
 
 
-def _new_folder(reports: pathlib.Path, journey: thresholds.Journey) -> pathlib.Path:
+def _targets(
+    where: endpoints.Endpoints,
+    order: Order,
+    requests: collections.abc.Mapping[plan.Kind, list[samples.Body]],
+) -> list[targets.Target]:
+    """Return everything that is to be asked."""
+    found = []
+    if order.asks(itinerary.Journey.MODEL):
+        body = requests[plan.Kind.FORECAST][0]
+        found += [
+            targets.Target(name, endpoints.model_header(name), body)
+            for name in _models(where, order)
+        ]
+    if order.asks(itinerary.Journey.EXPERIMENT) or order.asks(itinerary.Journey.REWARD):
+        header = endpoints.experiment_header(order.experiment)
+        found.append(targets.Target(order.experiment, header, requests[plan.Kind.FORECAST][0]))
+    if order.asks(itinerary.Journey.PIPELINE):
+        header = endpoints.pipeline_header(order.pipeline)
+        found.append(targets.Target(order.pipeline, header, requests[plan.Kind.DECISION][0]))
+    if order.asks(itinerary.Journey.EXPLANATION):
+        header = endpoints.model_header(order.explainer)
+        found.append(targets.Target(order.explainer, header, requests[plan.Kind.EXPLANATION][0]))
+    if order.asks(itinerary.Journey.REWARD):
+        body = samples.reward(str(uuid.uuid4()))
+        found.append(targets.Target(order.reward, endpoints.model_header(order.reward), body))
+    return found
+
+
+def _new_folder(reports: pathlib.Path, order: Order) -> pathlib.Path:
     now = dt.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    folder = (reports / f"{now}-{journey}").absolute()
+    folder = (reports / f"{now}-{order.journey}-{order.shape}-{order.protocol}").absolute()
     folder.mkdir(parents=True)
     return folder

@@ -1,8 +1,10 @@
-"""The file of samples: one line of CSV for each request of a load test."""
+"""The files of a load test: one line of CSV for each request, and how many were due."""
 
+import collections.abc
 import csv
 import dataclasses
 import io
+import pathlib
 
 HEADER = "at,journey,arm,milliseconds,failure\n"
 """The first line."""
@@ -25,3 +27,9 @@ class Sample:
         failure = " ".join(self.failure.split())
         csv.writer(out, lineterminator="\n").writerow((*fields, failure))
         return out.getvalue()
+
+
+def write_due(path: pathlib.Path, counts: collections.abc.Mapping[tuple[int, str], int]) -> None:
+    """Write how many requests were due, by second and journey."""
+    lines = [f"{second},{journey},{count}\n" for (second, journey), count in sorted(counts.items())]
+    path.write_text("second,journey,count\n" + "".join(lines))

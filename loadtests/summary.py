@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from loadtests import endpoints, mesh, plan, thresholds
+from loadtests import course, endpoints, itinerary, judging, mesh, plan, thresholds
 
 WARM_UP_SECONDS = 2.0
 """Latency and throughput are taken after this; failures and the split over the whole run."""
@@ -29,6 +29,10 @@ class Part:
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
+    peak_p99_ms: float | None
+    """During a spike, which the other latencies leave out."""
+    growth: float | None
+    """A soak's last third's median over its first third's."""
     arms: dict[str, int]
 
     @property
@@ -56,6 +60,8 @@ class Summary:
     """The whole of a load test."""
 
     journey: str
+    shape: str
+    protocol: str
     gateway: str
     users: int
     seconds: int
@@ -85,21 +91,23 @@ class Summary:
         return dataclasses.asdict(self) | {"holds": self.holds, "broken": self.broken}
 
 
-def make(of: plan.Plan, limits: dict[thresholds.Journey, thresholds.Limits]) -> Summary:
+def make(of: plan.Plan, limits: thresholds.Stack) -> Summary:
     """Sum up the samples of a plan."""
-    samples = read_samples(of)
-    parts = tuple(_part(of, journey, samples) for journey in of.journey.parts)
+    samples, due = read_samples(of), read_due(of)
+    parts = tuple(_part(of, part, samples, due) for part in of.journey.parts)
     split = None
-    if thresholds.Journey.EXPERIMENT in of.journey.parts:
-        answered = next(part for part in parts if part.journey == thresholds.Journey.EXPERIMENT)
+    if itinerary.Journey.EXPERIMENT in of.journey.parts:
+        answered = next(part for part in parts if part.journey == itinerary.Journey.EXPERIMENT)
         split = split_of(answered.arms, of.weights, _weights_now(of))
     verdicts = [
         verdict
         for part in parts
-        for verdict in _verdicts(part, limits[thresholds.Journey(part.journey)], split)
+        for verdict in judging.verdicts(part, limits[itinerary.Journey(part.journey)], split)
     ]
     return Summary(
         journey=of.journey,
+        shape=of.shape,
+        protocol=of.protocol,
         gateway=of.gateway,
         users=of.users,
         seconds=of.seconds,
@@ -131,6 +139,18 @@ def read_samples(of: plan.Plan) -> pd.DataFrame:
     return pd.read_csv(of.samples, keep_default_na=False)
 
 
+def read_due(of: plan.Plan) -> pd.DataFrame:
+    """Read how many requests were due, in the columns second, journey, count."""
+    return pd.read_csv(of.due)
+
+
+def judged(of: plan.Plan, samples: pd.DataFrame) -> pd.DataFrame:
+    """Leave the warm-up, the end and a spike out: latencies are taken of what remains."""
+    began, ended = of.shape.peak(of.seconds)
+    at = samples["at"]
+    return samples[(at >= WARM_UP_SECONDS) & (at < of.seconds) & ~((at >= began) & (at < ended))]
+
+
 def split_of(
     answered: dict[str, int], before: dict[str, int] | None, after: dict[str, int] | None
 ) -> Split:
@@ -156,29 +176,54 @@ def split_of(
     return Split(arms, float(result.statistic), float(result.pvalue), "")
 
 
-def _part(of: plan.Plan, journey: thresholds.Journey, samples: pd.DataFrame) -> Part:
-    mine = samples[samples["journey"] == journey.value]
-    failed = mine[mine["failure"] != ""]
-    steady = mine[(mine["at"] >= WARM_UP_SECONDS) & (mine["at"] < of.seconds)]
-    good = steady[steady["failure"] == ""]["milliseconds"].to_numpy(dtype=float)
+def _part(of: plan.Plan, part: itinerary.Journey, samples: pd.DataFrame, due: pd.DataFrame) -> Part:
+    mine = samples[samples["journey"] == part.value]
+    failed, good = mine[mine["failure"] != ""], mine[mine["failure"] == ""]
+    judged_ms = judged(of, good)["milliseconds"].to_numpy(dtype=float)
     p50, p95, p99, most = (
-        np.percentile(good, [50, 95, 99, 100]).tolist() if len(good) else [None] * 4
+        np.percentile(judged_ms, [50, 95, 99, 100]).tolist() if len(judged_ms) else [None] * 4
     )
-    users = of.users_of(journey)
+    steady = _within(good["at"], WARM_UP_SECONDS, of.seconds)
+    wanted = due[
+        (due["journey"] == part.value) & _within(due["second"], WARM_UP_SECONDS, of.seconds)
+    ]
+    seconds = of.seconds - WARM_UP_SECONDS
     return Part(
-        journey=journey.value,
-        users=users,
+        journey=part.value,
+        users=round(of.users * itinerary.share(of.journey, part)),
         requests=len(mine),
         failed=len(failed),
         failures=dict(collections.Counter(failed["failure"]).most_common(10)),
-        offered_per_second=users * of.rate,
-        requests_per_second=len(good) / (of.seconds - WARM_UP_SECONDS),
+        offered_per_second=float(wanted["count"].sum()) / seconds,
+        requests_per_second=int(steady.sum()) / seconds,
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
         max_ms=most,
-        arms=dict(sorted(collections.Counter(mine[mine["failure"] == ""]["arm"]).items())),
+        peak_p99_ms=_peak(of, good),
+        growth=_growth(of, good),
+        arms=dict(sorted(collections.Counter(good["arm"]).items())),
     )
+
+
+def _within(values: "pd.Series[Any]", start: float, end: float) -> "pd.Series[bool]":
+    return (values >= start) & (values < end)
+
+
+def _peak(of: plan.Plan, good: pd.DataFrame) -> float | None:
+    found = good[_within(good["at"], *of.shape.peak(of.seconds))]["milliseconds"]
+    return float(found.quantile(0.99)) if len(found) else None
+
+
+def _growth(of: plan.Plan, good: pd.DataFrame) -> float | None:
+    if of.shape is not course.Shape.SOAK:
+        return None
+    third = (of.seconds - WARM_UP_SECONDS) / 3
+    first, last = (
+        good[_within(good["at"], start, start + third)]["milliseconds"]
+        for start in (WARM_UP_SECONDS, of.seconds - third)
+    )
+    return float(last.median() / first.median()) if len(first) and len(last) else None
 
 
 def _weights_now(of: plan.Plan) -> dict[str, int] | None:
@@ -186,46 +231,3 @@ def _weights_now(of: plan.Plan) -> dict[str, int] | None:
         return None
     where = endpoints.Endpoints(of.gateway, of.mesh, "", of.namespace)
     return dict(mesh.experiment(where, of.experiment).weights)
-
-
-def _verdicts(
-    part: Part, limits: thresholds.Limits, split: Split | None
-) -> list[thresholds.Verdict]:
-    least = limits.offered_share * part.offered_per_second
-
-    def at_most(
-        measure: str, limit: float, measured: float | None, form: str
-    ) -> thresholds.Verdict:
-        return thresholds.Verdict(
-            part.journey,
-            measure,
-            f"at most {limit:{form}}",
-            "nothing was answered" if measured is None else f"{measured:{form}}",
-            measured is not None and measured <= limit,
-        )
-
-    verdicts = [
-        at_most("error rate", limits.error_rate, part.error_rate, ".4f"),
-        at_most("p50, ms", limits.p50_ms, part.p50_ms, ".1f"),
-        at_most("p95, ms", limits.p95_ms, part.p95_ms, ".1f"),
-        at_most("p99, ms", limits.p99_ms, part.p99_ms, ".1f"),
-        thresholds.Verdict(
-            part.journey,
-            "requests/s",
-            f"at least {least:.1f}",
-            f"{part.requests_per_second:.1f}",
-            part.requests_per_second >= least,
-        ),
-    ]
-    if split and part.journey == thresholds.Journey.EXPERIMENT and limits.split_p is not None:
-        tested = split.p_value is not None
-        verdicts.append(
-            thresholds.Verdict(
-                part.journey,
-                "split, p-value",
-                f"at least {limits.split_p:g}",
-                f"{split.p_value:.4f}" if split.p_value is not None else split.note,
-                (split.p_value or 0.0) >= limits.split_p if tested else None,
-            )
-        )
-    return verdicts

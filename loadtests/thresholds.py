@@ -1,30 +1,15 @@
-"""Limits that fail a load test: read from `thresholds.yaml`, typed, unknown keys refused."""
+"""Limits that fail a load test: read from `thresholds/<stack>.yaml`, typed, unknown keys refused."""
 
 import dataclasses
-import enum
 import pathlib
 from typing import Annotated, Self
 
 import pydantic
 import yaml
 
-from loadtests import endpoints
+from loadtests import endpoints, itinerary
 
-PATH = pathlib.Path(__file__).with_name("thresholds.yaml")
-
-
-class Journey(enum.StrEnum):
-    """What users do: ask each predictor, or the experiment, or half and half."""
-
-    MODELS = "models"
-    EXPERIMENT = "experiment"
-    MIXED = "mixed"
-
-    @property
-    def parts(self) -> tuple["Journey", ...]:
-        """The journeys that are measured: both of a mixed one."""
-        return (Journey.MODELS, Journey.EXPERIMENT) if self is Journey.MIXED else (self,)
-
+FOLDER = pathlib.Path(__file__).with_name("thresholds")
 
 _Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 _Milliseconds = Annotated[float, pydantic.Field(gt=0)]
@@ -40,11 +25,19 @@ class Limits(pydantic.BaseModel):
     p95_ms: _Milliseconds
     p99_ms: _Milliseconds
     offered_share: _Share = pydantic.Field(
-        description="The least requests/s, as a share of those offered: users times rate."
+        description="The least requests/s, as a share of those that were due."
     )
     split_p: _Share | None = pydantic.Field(
         default=None,
         description="The least p-value of the split over the arms against the declared weights.",
+    )
+    peak_p99_ms: _Milliseconds | None = pydantic.Field(
+        default=None,
+        description="The 99th percentile during a spike; the others hold before and after it.",
+    )
+    growth: Annotated[float, pydantic.Field(gt=1)] | None = pydantic.Field(
+        default=None,
+        description="How many times its first third's median a soak's last third's may be.",
     )
 
     @pydantic.model_validator(mode="after")
@@ -54,7 +47,10 @@ class Limits(pydantic.BaseModel):
         return self
 
 
-class _File(pydantic.RootModel[dict[str, dict[Journey, Limits]]]):
+Stack = dict[itinerary.Journey, Limits]
+
+
+class _File(pydantic.RootModel[Stack]):
     pass
 
 
@@ -69,11 +65,16 @@ class Verdict:
     holds: bool | None
 
 
-def read(stack: str, path: pathlib.Path = PATH) -> dict[Journey, Limits]:
-    """Return a stack's limits; raises `LoadTestError` naming what is wrong in the file."""
+def read(stack: str, folder: pathlib.Path = FOLDER) -> Stack:
+    """Return a stack's limits; raises `LoadTestError` naming what is wrong in its file."""
+    path = folder / f"{stack}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(each.stem for each in folder.glob("*.yaml"))) or "none"
+        raise endpoints.LoadTestError(
+            f"there are no thresholds for the stack {stack!r}, only for {known}; write {path}"
+        )
     try:
-        document = yaml.safe_load(path.read_text())
-        stacks = _File.model_validate(document).root
+        limits = _File.model_validate(yaml.safe_load(path.read_text())).root
     except yaml.YAMLError as error:
         raise endpoints.LoadTestError(f"{path} is no YAML: {error}") from error
     except pydantic.ValidationError as error:
@@ -82,14 +83,9 @@ def read(stack: str, path: pathlib.Path = PATH) -> dict[Journey, Limits]:
             for detail in error.errors()
         )
         raise endpoints.LoadTestError(f"{path} is wrong:\n{wrong}") from error
-    if stack not in stacks:
-        raise endpoints.LoadTestError(
-            f"{path} has no thresholds for the stack {stack!r}, only for {', '.join(stacks)}; "
-            "add a section with its name"
-        )
-    missing = [part for part in Journey.MIXED.parts if part not in stacks[stack]]
+    missing = [part for part in itinerary.Journey.MIXED.parts if part not in limits]
     if missing:
-        raise endpoints.LoadTestError(
-            f"{path}: the stack {stack!r} lacks the journey {missing[0].value!r}"
-        )
-    return stacks[stack]
+        raise endpoints.LoadTestError(f"{path} lacks the journey {missing[0].value!r}")
+    if itinerary.Journey.MIXED in limits:
+        raise endpoints.LoadTestError(f"{path}: a mixed journey has the limits of its parts")
+    return limits

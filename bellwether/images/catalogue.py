@@ -67,7 +67,7 @@ IMAGES = (
         name="features",
         purpose="The enrichment step, and the stream that fills the feature store",
         group="image-features",
-        megabytes=900,
+        megabytes=850,
     ),
     Image(
         name="guard",

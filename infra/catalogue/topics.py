@@ -6,6 +6,11 @@ from typing import Literal
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
+def milliseconds(days: int) -> int:
+    """Give days as Kafka takes them."""
+    return days * _DAY_MS
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Topic:
     """One topic."""
@@ -16,6 +21,12 @@ class Topic:
     retention_ms: int = 30 * _DAY_MS
     timestamps: Literal["CreateTime", "LogAppendTime"] = "CreateTime"
     """Whose clock a record's timestamp is of: who made it, or the broker."""
+
+    def kept_ms(self, record_days: int) -> int:
+        """Say how long records are kept where all are kept for so many days at least; -1: always."""
+        if self.retention_ms < 0:
+            return self.retention_ms
+        return max(self.retention_ms, record_days * _DAY_MS)
 
 
 TOPICS = (

@@ -84,7 +84,11 @@ class Kafka(component.Component):
         )
         self.ready = [
             *(
-                self.add(_topic(each, site.size.replication), keep=True, after=[cluster])
+                self.add(
+                    _topic(each, site.size.replication, site.settings.record_days),
+                    keep=True,
+                    after=[cluster],
+                )
                 for each in topics.TOPICS
             ),
             *(self.add(_user(each), ready="condition=Ready", after=[cluster]) for each in USERS),
@@ -156,6 +160,7 @@ def _cluster(stack: settings.Cluster) -> manifest.Manifest:
                     "transaction.state.log.replication.factor": size.replication,
                     "transaction.state.log.min.isr": size.in_sync,
                     "message.max.bytes": stack.max_request_bytes,
+                    "log.retention.ms": topics.milliseconds(stack.record_days),
                 },
                 "metricsConfig": {
                     "type": "jmxPrometheusExporter",
@@ -224,7 +229,7 @@ def _metrics() -> manifest.Manifest:
     }
 
 
-def _topic(topic: topics.Topic, replication: int) -> manifest.Manifest:
+def _topic(topic: topics.Topic, replication: int, record_days: int) -> manifest.Manifest:
     return {
         "apiVersion": _API,
         "kind": "KafkaTopic",
@@ -233,7 +238,7 @@ def _topic(topic: topics.Topic, replication: int) -> manifest.Manifest:
             "partitions": topic.partitions,
             "replicas": replication,
             "config": {
-                "retention.ms": topic.retention_ms,
+                "retention.ms": topic.kept_ms(record_days),
                 "message.timestamp.type": topic.timestamps,
             },
         },

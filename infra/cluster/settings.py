@@ -200,6 +200,13 @@ class Cluster(_Part):
         (), description="namespaces whose pods may call the gateway and the console"
     )
     max_request_bytes: int = pydantic.Field(16 * 2**20, ge=1024, le=2**30)
+    record_days: int = pydantic.Field(
+        30,
+        ge=1,
+        le=3650,
+        description="how long Kafka keeps records of pipelines' steps: so long a prediction can "
+        "be audited; a managed Kafka is told so by its owner",
+    )
     data: pathlib.Path | None = pydantic.Field(
         None, description="a folder of OHLCV CSV files that models are trained on"
     )

@@ -4,6 +4,7 @@ import pathlib
 import shlex
 
 from infra import settings
+from infra.catalogue import topics
 
 CLUSTER_ID = "YmVsbHdldGhlci1sb2NhbA"
 """A KRaft cluster id is 16 bytes in URL-safe base64; one for all local environments is enough."""
@@ -18,8 +19,8 @@ log4j.appender.stdout.layout.ConversionPattern=%d %p %m (%c)%n
 """
 
 
-def properties(ports: settings.Ports, data: pathlib.Path) -> str:
-    """Render `server.properties`."""
+def properties(ports: settings.Ports, data: pathlib.Path, record_days: int = 7) -> str:
+    """Render `server.properties`; topics that say nothing else keep records for `record_days`."""
     entries = {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -29,6 +30,7 @@ def properties(ports: settings.Ports, data: pathlib.Path) -> str:
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{ports.kafka}",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
+        "log.retention.ms": str(topics.milliseconds(record_days)),
         "offsets.topic.replication.factor": "1",
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",

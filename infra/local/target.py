@@ -112,7 +112,7 @@ def _kafka(local: Local, after: pulumi.ResourceOptions) -> resources.Process:
         ports.kafka_metrics,
     )
     contents = {
-        "server.properties": kafka.properties(ports, folder / "data"),
+        "server.properties": kafka.properties(ports, folder / "data", local.settings.record_days),
         "log4j.properties": kafka.LOG4J,
         "metrics.yml": topics.JMX_EXPORTER,
         "start.sh": script,
@@ -415,7 +415,7 @@ def _topics(local: Local, broker: resources.Process) -> dict[str, resources.Topi
             bootstrap=f"127.0.0.1:{local.settings.ports.kafka}",
             partitions=topic.partitions,
             configuration={
-                "retention.ms": str(topic.retention_ms),
+                "retention.ms": str(topic.kept_ms(local.settings.record_days)),
                 "message.timestamp.type": topic.timestamps,
             },
             opts=pulumi.ResourceOptions(depends_on=[broker]),

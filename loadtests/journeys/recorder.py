@@ -1,10 +1,11 @@
 """Locust's listeners: every request on record, and thresholds that set the exit code."""
 
+import collections
 import json
 import time
 from typing import Any
 
-from loadtests import plan, record, thresholds
+from loadtests import itinerary, plan, record, thresholds
 
 
 class Recorder:
@@ -13,6 +14,8 @@ class Recorder:
     def __init__(self, of: plan.Plan) -> None:
         self._plan = of
         self._began_at = 0.0
+        self._began = 0.0
+        self._due: collections.Counter[tuple[int, str]] = collections.Counter()
         self._limits = thresholds.read(of.stack)
         self._samples = of.samples.open("w", buffering=1 << 12)
         self._samples.write(record.HEADER)
@@ -25,17 +28,23 @@ class Recorder:
 
     def begin(self, **_: Any) -> None:
         """Note when the test begins: samples count from there."""
-        self._began_at = time.time()
+        self._began_at, self._began = time.time(), time.perf_counter()
+
+    def due(self, part: itinerary.Journey, at: float) -> None:
+        """Count a request that was due `at` a time of `time.perf_counter`."""
+        self._due[int(at - self._began), part.value] += 1
 
     def record(  # the names are Locust's
         self,
         response_time: float,
-        context: dict[str, str],
+        context: dict[str, Any],
         exception: Exception | None,
         start_time: float,
         **_: Any,
     ) -> None:
-        """Write one request down."""
+        """Write one request down; of one that does not count only that it failed."""
+        if not context["counts"] and not exception:
+            return
         sample = record.Sample(
             at=start_time - self._began_at,
             journey=context["journey"],
@@ -50,6 +59,7 @@ class Recorder:
         from loadtests import summary  # noqa: PLC0415  (pandas and scipy would delay the start)
 
         self._samples.close()
+        record.write_due(self._plan.due, self._due)
         came_out = summary.make(self._plan, self._limits)
         self._plan.summary.write_text(json.dumps(came_out.document(), indent=1, allow_nan=False))
         environment.process_exit_code = 0 if came_out.holds else 1

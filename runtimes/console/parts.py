@@ -2,10 +2,21 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from . import experiments, features, live, models, predictions, regimes
-from .doors import Away, Missing, Part, Refused, gateway, objects, prometheus, store, topics
+from .doors import (
+    Away,
+    Missing,
+    Part,
+    Refused,
+    gateway,
+    monitor,
+    objects,
+    prometheus,
+    store,
+    topics,
+)
 from .settings import Settings
 
 STANDING_SECONDS = 3.0
@@ -26,6 +37,8 @@ class Doors:
     topics: topics.Topics
     store: store.Store
     prometheus: prometheus.Prometheus
+    monitor: monitor.Monitor | None
+    """None: there is none."""
 
     @classmethod
     def of(cls, given: Settings) -> "Doors":
@@ -36,6 +49,7 @@ class Doors:
             topics.Topics(given.kafka),
             store.Store(given.valkey),
             prometheus.Prometheus(given.prometheus),
+            None if given.monitor is None else monitor.Monitor(given.monitor),
         )
 
     async def close(self) -> None:
@@ -46,6 +60,7 @@ class Doors:
             self.topics.close(),
             self.store.close(),
             self.prometheus.close(),
+            *(() if self.monitor is None else (self.monitor.close(),)),
         )
 
 
@@ -90,20 +105,31 @@ class Console:
             lambda: models.calls(doors.prometheus), MODELS_SECONDS
         )
 
+        self.windows: live.Live[tuple[monitor.Window, ...]] = live.Live(
+            lambda: _windows(doors), MODELS_SECONDS
+        )
+
     async def warm(self) -> None:
         """Read everything once, so that the first page does not wait for connections."""
         for each in (self.standing, self.experiments, self.epochs, self.predictions):
             await each.look()
 
 
+async def _windows(doors: Doors) -> tuple[monitor.Window, ...]:
+    return () if doors.monitor is None else await doors.monitor.windows()
+
+
 async def _standing(doors: Doors) -> tuple[Part, ...]:
-    checks: Sequence[tuple[str, str, Callable[[], Awaitable[object]]]] = (
+    checks: list[tuple[str, str, Callable[[], Awaitable[object]]]] = [
         ("gateway", doors.gateway.address, lambda: doors.gateway.ask("GET", "/v2/health/ready")),
         ("API server", doors.objects.address, lambda: doors.objects.listed("experiments")),
         (topics.PART, doors.topics.address, doors.topics.ping),
         (store.PART, doors.store.address, doors.store.ping),
         ("Prometheus", doors.prometheus.address, lambda: doors.prometheus.ask("GET", "/-/ready")),
-    )
+    ]
+    known = doors.monitor
+    if known is not None:
+        checks.append((known.part, known.address, lambda: known.ask("GET", "/ready")))
     return tuple(
         await asyncio.gather(*(_part(name, address, check) for name, address, check in checks))
     )

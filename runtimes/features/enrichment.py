@@ -58,6 +58,8 @@ class _Known:
     """[1, T, C]"""
     record: orjson.Fragment
     """`features` as JSON."""
+    views: orjson.Fragment
+    """Each view's event time and features as JSON."""
     judged: dict[tuple[str, ...], tuple[float, str]]
     """Score and report, by the views that are stale."""
 
@@ -204,8 +206,19 @@ class Enrichment(step.Step):
                 else np.reshape(history, self._shape)
             ),
             record=orjson.Fragment(orjson.dumps(features)),
+            views=self._views(row),
             judged={},
         )
+
+    def _views(self, row: online_row.Row) -> orjson.Fragment:
+        described = {
+            view: {
+                "time": dt.datetime.fromtimestamp(moment, dt.UTC),
+                "features": sorted(row.features[view]),
+            }
+            for view, moment in row.moments.items()
+        }
+        return orjson.Fragment(orjson.dumps(described))
 
     def _judged(
         self, known: _Known, stale: tuple[str, ...], given: Mapping[str, float], now: float
@@ -259,6 +272,8 @@ class Enrichment(step.Step):
             "symbol": symbol,
             "date": known.date,
             "features": {**known.features, **given} if given else known.record,
+            "views": known.views,
+            "given": list(given),
             "base": len(given),
             "enriched": len(known.features) - sum(name in known.features for name in given),
             "quality_score": score,

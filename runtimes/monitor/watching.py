@@ -245,6 +245,11 @@ class Monitor:
             except confluent_kafka.KafkaException as error:
                 # The files say where to go on; the group's offsets are for whoever watches the lag.
                 logger.warning("Kafka did not take the offsets (%s)", error)
+        for name, topic in by_name.items():
+            where = confluent_kafka.TopicPartition(topic, 0)
+            heard = self._consumer.get_watermark_offsets(where, cached=True)
+            if heard:
+                metrics.BEHIND.labels(name).set(max(0, heard[1] - self._ledger.offset(name)))
         for name in safe:
             metrics.ROWS.labels(name).set(self._ledger.datasets[name].rows)
         for each in self._ledger.performance.windows():

@@ -57,6 +57,7 @@ def test_every_model_is_listed_and_its_card_is_the_artifacts(console, environmen
         expect(page.locator("#summary")).to_have_text(card["summary"])
         for name, value in card["held_out"]["measures"].items():
             expect(page.locator(f"[data-measure={name}]")).to_have_text(f"{value:.4g}")
+        expect(page.locator("#came_true")).to_contain_text("What came true")
         rows = page.locator("#all_models tbody tr")
         expect(rows).to_have_count(len(models))
         listed = [row.locator("td").first.inner_text() for row in rows.all()]

@@ -1,7 +1,4 @@
-"""The Open Inference Protocol over gRPC, as far as the suite speaks it.
-
-The messages are declared here, because MLServer's are installed in another environment.
-"""
+"""The Open Inference Protocol over gRPC, as far as the suite speaks it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,117 +6,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from google.protobuf import (  # type: ignore[import-untyped] # no stubs
-    descriptor_pb2,
-    descriptor_pool,
-    json_format,
-    message_factory,
-)
+from google.protobuf import json_format  # type: ignore[import-untyped] # no stubs
 
-_SERVICE = "/inference.GRPCInferenceService"
-_Field = descriptor_pb2.FieldDescriptorProto
-# Marks: * for a list, % for a map from text.
-_SCALARS = {
-    "string": _Field.TYPE_STRING,
-    "bytes": _Field.TYPE_BYTES,
-    "bool": _Field.TYPE_BOOL,
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "float": _Field.TYPE_FLOAT,
-    "double": _Field.TYPE_DOUBLE,
-}
-_MESSAGES: dict[str, tuple[tuple[str, str, int], ...]] = {
-    "InferParameter": (
-        ("bool_param", "bool", 1),
-        ("int64_param", "int64", 2),
-        ("string_param", "string", 3),
-    ),
-    "InferTensorContents": (
-        ("int_contents", "*int32", 2),
-        ("fp32_contents", "*float", 6),
-        ("fp64_contents", "*double", 7),
-    ),
-    "InferInputTensor": (
-        ("name", "string", 1),
-        ("datatype", "string", 2),
-        ("shape", "*int64", 3),
-        ("parameters", "%InferParameter", 4),
-        ("contents", "InferTensorContents", 5),
-    ),
-    "InferOutputTensor": (
-        ("name", "string", 1),
-        ("datatype", "string", 2),
-        ("shape", "*int64", 3),
-        ("parameters", "%InferParameter", 4),
-        ("contents", "InferTensorContents", 5),
-    ),
-    "ModelInferRequest": (
-        ("model_name", "string", 1),
-        ("model_version", "string", 2),
-        ("id", "string", 3),
-        ("inputs", "*InferInputTensor", 5),
-        ("raw_input_contents", "*bytes", 7),
-    ),
-    "ModelInferResponse": (
-        ("model_name", "string", 1),
-        ("model_version", "string", 2),
-        ("id", "string", 3),
-        ("outputs", "*InferOutputTensor", 5),
-        ("raw_output_contents", "*bytes", 6),
-    ),
-    "ModelMetadataRequest": (("name", "string", 1), ("version", "string", 2)),
-    "ModelMetadataResponse": (("name", "string", 1), ("platform", "string", 3)),
-    "ModelReadyRequest": (("name", "string", 1), ("version", "string", 2)),
-    "ModelReadyResponse": (("ready", "bool", 1),),
-    "RepositoryModelUnloadRequest": (("repository_name", "string", 1), ("model_name", "string", 2)),
-    "RepositoryModelUnloadResponse": (),
-}
+from loadtests import open_inference
 
-
-def _declared() -> dict[str, Any]:
-    package = "conformance"  # names on the wire are those of the service; messages have none
-    file = descriptor_pb2.FileDescriptorProto(
-        name="open_inference.proto", package=package, syntax="proto3"
-    )
-    for name, declared in _MESSAGES.items():
-        written = file.message_type.add(name=name)
-        for field, kind, number in declared:
-            if kind.startswith("%"):  # a map from text: repeated entries on the wire
-                entry = written.nested_type.add(name=f"{field.title()}Entry")
-                entry.options.map_entry = True
-                _field(entry, package, "key", "string", 1)
-                _field(entry, package, "value", kind.removeprefix("%"), 2)
-                kind = f"*{name}.{entry.name}"  # noqa: PLW2901 - what the mark stands for
-            _field(written, package, field, kind, number)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
-        for name in _MESSAGES
-    }
-
-
-def _field(message: Any, package: str, name: str, kind: str, number: int) -> None:
-    repeated = kind.startswith("*")
-    kind = kind.removeprefix("*")
-    added = message.field.add(
-        name=name,
-        number=number,
-        label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL,
-    )
-    if kind in _SCALARS:
-        added.type = _SCALARS[kind]
-    else:
-        added.type = _Field.TYPE_MESSAGE
-        added.type_name = f".{package}.{kind}"
-
-
-messages = _declared()
-
-
-def message(kind: str, fields: dict[str, Any]) -> Any:
-    """Write a message from its fields, named as JSON names them: `modelName`."""
-    return json_format.ParseDict(fields, messages[kind]())
+_SERVICE = open_inference.SERVICE
+messages = open_inference.messages
+message = open_inference.message
 
 
 def fields(message: Any) -> dict[str, Any]:

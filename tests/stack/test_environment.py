@@ -122,8 +122,12 @@ def real_body():
 
 
 def test_a_load_test_holds_its_thresholds_and_leaves_its_reports(up):
-    answer = conftest.bellwether("load", "--users", "4", "--duration", "6s", "--json")
+    answer = conftest.bellwether("load", "--users", "10", "--duration", "6s", "--json")
     assert answer.returncode == 0, answer.stderr
+    parts = json.loads(answer.stdout)["parts"]
+    assert {part["journey"] for part in parts if part["requests"] and not part["failed"]} == {
+        *("model", "experiment", "pipeline", "explanation", "reward")
+    }
     folder = pathlib.Path(json.loads(answer.stdout)["folder"])
     assert folder.parent == conftest.HOME / "reports"
     left = {file.name for file in folder.iterdir()}

@@ -116,6 +116,9 @@ def _records(pace: rule.Pace) -> tuple[rule.Alert | rule.Record, ...]:
                 '"feature-stream", "", "")'
                 ' or label_replace(max by (topic, policy) (bellwether_bandit_lag), "consumer", '
                 '"bandit", "", "")'
+                " or label_replace(label_replace(max by (dataset) "
+                '(bellwether_monitor_behind_records), "topic", "$1", "dataset", "(.+)"), '
+                '"consumer", "monitor", "", "")'
             ),
         ),
         rule.Alert(

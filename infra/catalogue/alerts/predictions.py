@@ -5,7 +5,8 @@ from infra.catalogue.alerts import platform, rule
 
 def group(pace: rule.Pace) -> rule.Group:
     """Give the models' rules."""
-    window = pace.window("5m")
+    window, lately = pace.window("5m"), pace.window("15m")
+    changes = "bellwether_monitor_changes_total"
     return rule.Group(
         name="predictions",
         rules=(
@@ -20,6 +21,17 @@ def group(pace: rule.Pace) -> rule.Group:
                 description="The model itself raised an error; what callers did wrong does not "
                 "count.",
                 runbook="prediction-errors",
+            ),
+            rule.Alert(
+                name="ErrorsChanged",
+                # A stream's series begins with its first change.
+                expression=f"sum by (stream, name) (increase({changes}[{lately}])) > 0 or "
+                f"sum by (stream, name) ({changes} unless {changes} offset {lately}) > 0",
+                severity="warning",
+                summary="the {{ $labels.stream }} of {{ $labels.name }} is another than it was",
+                description="ADWIN found a change in its mean, whichever way; since then forecasts "
+                "are better or worse than before.",
+                runbook="errors-changed",
             ),
             rule.Alert(
                 name="ExplanationsMissing",

@@ -147,10 +147,73 @@ _EXPLANATIONS = Row(
     ),
 )
 
+_OF_22_DAYS = f'{{{_MODEL},days="22"}}'
+
+_TRUTH = Row(
+    "What came true, by the monitor",
+    (
+        Panel(
+            title="Error of forecasts",
+            about="Mean |ln(forecast / realised)| over the last 22 market days.",
+            unit="short",
+            queries={
+                "{{model}} {{regime}}": "max by (model, regime) "
+                f"(bellwether_monitor_log_error{_OF_22_DAYS})"
+            },
+        ),
+        Panel(
+            title="Intervals that held",
+            about="Share of realised volatilities within them, over the last 22 market days.",
+            unit="percentunit",
+            queries={
+                "{{model}} {{regime}}": "max by (model, regime) "
+                f"(bellwether_monitor_coverage{_OF_22_DAYS})"
+            },
+            largest=1,
+        ),
+        Panel(
+            title="Directions that came true",
+            about="Share, over the last 22 market days; nobody does better than the base rate.",
+            unit="percentunit",
+            queries={
+                "{{model}} {{regime}}": "max by (model, regime) "
+                f"(bellwether_monitor_hit_rate{_OF_22_DAYS})"
+            },
+            largest=1,
+        ),
+        Panel(
+            title="Realised utility",
+            about="Share of wealth a year, over the last 22 market days; 4 % is a perfect forecast.",
+            unit="percentunit",
+            queries={
+                "{{model}} {{regime}}": "max by (model, regime) "
+                f"(bellwether_monitor_utility{_OF_22_DAYS})"
+            },
+        ),
+        Panel(
+            title="Predictions",
+            about="By model and regime.",
+            unit="reqps",
+            queries={
+                "{{model}} {{regime}}": "sum by (model, regime) "
+                f"(rate(bellwether_monitor_predictions_total{{{_MODEL}}}{_RATE}))"
+            },
+        ),
+        Panel(
+            title="Changes that ADWIN found",
+            about="In a model's error or an arm's reward.",
+            unit="short",
+            queries={
+                "{{stream}} of {{name}}": "sum by (stream, name) (bellwether_monitor_changes_total)"
+            },
+        ),
+    ),
+)
+
 DASHBOARD = Dashboard(
     uid="bellwether-models",
     title="Bellwether: models",
     about="What models and steps answer, how fast, and with what explanation.",
-    rows=(_FORECASTS, _STEPS, _EXPLANATIONS),
+    rows=(_FORECASTS, _TRUTH, _STEPS, _EXPLANATIONS),
     choices=(Choice(name="model", label="model", metric="bellwether_predictions_total"),),
 )

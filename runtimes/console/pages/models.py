@@ -8,6 +8,7 @@ from shiny import Inputs, Outputs, Session, render, ui
 
 from runtimes.console import following, models, parts, shell
 from runtimes.console.doors import Away
+from runtimes.console.doors.monitor import Window
 from runtimes.console.live import Seen
 from runtimes.console.models import Calls, Model
 
@@ -30,6 +31,7 @@ def content(console: parts.Console) -> Tag:
         shell.heading("Models", "What is served, by which artifact, and how good it was."),
         ui.output_ui("names"),
         ui.output_ui("card"),
+        ui.output_ui("came_true"),
         ui.output_ui("all_models"),
     )
 
@@ -39,6 +41,7 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
     del given, output
     seen = following.followed(session, console.models, "models")
     calls = following.followed(session, console.calls, "calls")
+    windows = following.followed(session, console.windows, "windows")
 
     def found() -> tuple[Model, ...]:
         there = seen()
@@ -66,6 +69,13 @@ def serve(console: parts.Console, given: Inputs, output: Outputs, session: Sessi
             known = ", ".join(each.name for each in found())
             return shell.notice(f"There is no model {asked!r}; there are: {known}.", "bad")
         return None if model is None else _model(model)
+
+    @render.ui
+    def came_true() -> TagChild:
+        model, seen_ = chosen(), windows()
+        if model is None or seen_ is None or not model.predictor:
+            return None
+        return TagList(shell.problem(seen_), _came_true(model.name, seen_.value))
 
     @render.ui
     def all_models() -> TagChild:
@@ -151,6 +161,35 @@ def _model(model: Model) -> TagChild:
             shell.card("Features", _features(card["features"])),
             shell.card("Limits", tags.ul(*(tags.li(each) for each in card["limits"]))),
         ),
+    )
+
+
+def _came_true(model: str, found: Sequence[Window] | None) -> Tag:
+    rows = [
+        (
+            f"{each.days} days",
+            each.regime,
+            f"{each.predictions:,}",
+            f"{each.log_error:.3f}",
+            f"{each.hit_rate:.1%}",
+            f"{each.coverage:.1%}",
+            f"{each.utility:.4f}",
+        )
+        for each in found or ()
+        if each.model == model
+    ]
+    headings = ("window", "regime", "predictions", "|ln error|", "direction right",
+                "within the interval", "utility")  # fmt: skip
+    body = (
+        shell.table(headings, rows, caption="How its forecasts came out", numbers=(2, 3, 4, 5, 6))
+        if rows
+        else shell.empty("None of its forecasts has come true yet: that takes five bars.")
+    )
+    return shell.card(
+        "What came true",
+        body,
+        note="Of forecasts that were served, by the monitor, over windows of market days.",
+        wide=True,
     )
 
 

@@ -4,21 +4,36 @@ It keeps Seldon's manners that the load tests rely on, and can be told to misbeh
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import http.server
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
-from loadtests import endpoints
+import grpc
+
+from loadtests import endpoints, open_inference
 
 EXPERIMENT = "financial-mab-experiment"
+PIPELINE = "financial-prediction-pipeline"
+EXPLAINER = "explanations"
+REWARD = "reward"
 WEIGHTS = (("one-predictor", 50), ("two-predictor", 30), ("three-predictor", 20))
 NAMESPACE = "test"
 ROOT = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{NAMESPACE}"
+
+
+_CODES = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    404: grpc.StatusCode.NOT_FOUND,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
 
 
 def forecast(model: str) -> dict[str, Any]:
@@ -34,6 +49,33 @@ def forecast(model: str) -> dict[str, Any]:
             for name, shape, data in outputs
         ],
     }
+
+
+def explanation() -> dict[str, Any]:
+    document = {
+        "base_value": -2.0,
+        "output": -1.5,
+        "attributions": [{"feature": "a", "contribution": 0.4}],
+        "rest": 0.1,
+        "model": {"name": "one-predictor"},
+    }
+    return {"outputs": [_output("explanation", [1], [json.dumps(document)])]}
+
+
+def decision() -> dict[str, Any]:
+    return {
+        "outputs": [
+            _output("prediction", [1], [0.2]),
+            _output("confidence", [1], [0.7]),
+            _output("model", [1, 3], ["one-predictor", "1", "sha256-1"]),
+            *explanation()["outputs"],
+        ]
+    }
+
+
+def _output(name: str, shape: list[int], data: list[Any]) -> dict[str, Any]:
+    datatype = "BYTES" if isinstance(data[0], str) else "FP64"
+    return {"name": name, "shape": shape, "datatype": datatype, "data": data}
 
 
 @dataclasses.dataclass
@@ -53,6 +95,53 @@ class Platform:
     credit: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     acting: list[tuple[float, list[tuple[str, int]]]] = dataclasses.field(default_factory=list)
+    delays: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Seconds that a model takes, by what the caller asks for."""
+    given: list[str] = dataclasses.field(default_factory=list)
+    """The request ids of experiments' answers."""
+    rewarded: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    """Prediction id and metric of each reward."""
+    token: str | None = None
+    """What has to come with each request; others are a 401."""
+
+    def answer(
+        self, headers: dict[str, str], inputs: list[dict[str, Any]]
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Answer a request at the gateway: status, document, headers."""
+        asked = headers["seldon-model"]
+        time.sleep(self.gateway_delay + self.delays.get(asked, 0.0))  # what is to be measured
+        if self.token and headers.get("authorization") != f"Bearer {self.token}":
+            return 401, {}, {}
+        model = self.choose() if asked == f"{EXPERIMENT}.experiment" else asked
+        document = self.document(model, inputs)
+        if document is None:
+            return 404, {}, {}
+        with self.lock:
+            self.asked += 1
+            number = self.asked
+            self.headers.append(headers)
+            if asked == f"{EXPERIMENT}.experiment":
+                self.given.append(f"request-{number}")
+        status = 200
+        if self.spoil:
+            status, document = self.spoil(number, document)
+        route = {"x-seldon-route": f":{model}_1:", "x-request-id": f"request-{number}"}
+        return status, document, route
+
+    def document(self, model: str, inputs: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """Make an answer; None for what is not served."""
+        if model in dict(WEIGHTS):
+            return forecast(model)
+        if model == f"{PIPELINE}.pipeline":
+            return decision()
+        if model == EXPLAINER:
+            return explanation()
+        if model == REWARD:
+            given = {each["name"]: each["data"] for each in inputs}
+            with self.lock:
+                self.rewarded.append((given["prediction_id"][0], given["metric"][0]))
+            return {"outputs": [_output("acknowledged", [1], [1.0])]}
+        return None
 
     @property
     def split(self) -> list[tuple[str, int]]:
@@ -109,28 +198,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(200 if accepted else 400, {} if accepted else {"message": "refused"})
 
     def do_POST(self) -> None:
-        json.loads(self._body())
+        document = json.loads(self._body())
         if self.server.is_gateway:
-            self._split()
+            self._split(document["inputs"])
         else:
             self._send(200, forecast(self.path.split("/")[3].rpartition("_")[0]))
 
-    def _split(self) -> None:
+    def _split(self, inputs: list[dict[str, Any]]) -> None:
         platform = self.server.platform
-        time.sleep(platform.gateway_delay)  # what is to be measured
-        asked = self.headers["seldon-model"]
-        model = platform.choose() if asked == f"{EXPERIMENT}.experiment" else asked
-        if model not in dict(WEIGHTS):
-            self._send(404, {})
-            return
-        with platform.lock:
-            platform.asked += 1
-            number = platform.asked
-            platform.headers.append({name.lower(): value for name, value in self.headers.items()})
-        status, document = 200, forecast(model)
-        if platform.spoil:
-            status, document = platform.spoil(number, document)
-        self._send(status, document, {"x-seldon-route": f":{model}_1:"})
+        asked = {name.lower(): value for name, value in self.headers.items()}
+        status, document, headers = platform.answer(asked, inputs)
+        self._send(status, document, headers)
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"]))
@@ -153,19 +231,24 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64  # eight callers connect at once
 
-    def __init__(self, platform: Platform, *, is_gateway: bool) -> None:
+    def __init__(
+        self, platform: Platform, *, is_gateway: bool, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.platform = platform
         self.is_gateway = is_gateway
 
 
 @contextmanager
-def running(platform: Platform) -> Iterator[endpoints.Endpoints]:
-    servers = [_Server(platform, is_gateway=is_gateway) for is_gateway in (True, False)]
+def running(platform: Platform, tls: ssl.SSLContext | None = None) -> Iterator[endpoints.Endpoints]:
+    servers = [_Server(platform, is_gateway=is_gateway, tls=tls) for is_gateway in (True, False)]
     threads = [threading.Thread(target=server.serve_forever) for server in servers]
     for thread in threads:
         thread.start()
-    gateway, model_server = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    scheme = "http" if tls is None else "https"
+    gateway, model_server = (f"{scheme}://127.0.0.1:{server.server_port}" for server in servers)
     try:
         yield endpoints.Endpoints(gateway, gateway, model_server, NAMESPACE)
     finally:
@@ -173,3 +256,51 @@ def running(platform: Platform) -> Iterator[endpoints.Endpoints]:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+@contextmanager
+def running_grpc(
+    platform: Platform, certificate: tuple[bytes, bytes] | None = None
+) -> Iterator[endpoints.Endpoints]:
+    """Serve gRPC; `certificate` are key and certificate in PEM."""
+
+    def infer(request: Any, context: grpc.ServicerContext) -> Any:
+        metadata = {key: str(value) for key, value in context.invocation_metadata()}
+        inputs = [
+            {"name": each.name, "data": [text.decode() for text in each.contents.bytes_contents]}
+            for each in request.inputs
+        ]
+        status, document, headers = platform.answer(metadata, inputs)
+        context.send_initial_metadata(tuple(headers.items()))
+        if status != HTTPStatus.OK:
+            context.abort(_CODES[status], "refused")
+        answer = open_inference.messages["ModelInferResponse"]()
+        for each in document["outputs"]:
+            kept = {key: each[key] for key in ("name", "shape", "datatype")}
+            output = answer.outputs.add(**kept)
+            if each["datatype"] == "BYTES":
+                output.contents.bytes_contents.extend(text.encode() for text in each["data"])
+            else:
+                output.contents.fp64_contents.extend(each["data"])
+        return answer
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        infer,
+        request_deserializer=open_inference.messages["ModelInferRequest"].FromString,
+        response_serializer=lambda message: message.SerializeToString(),
+    )
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(16))
+    service = open_inference.SERVICE.strip("/")
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {"ModelInfer": handler}),)
+    )
+    if certificate is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([certificate]))
+    server.start()
+    scheme = "http" if certificate is None else "https"
+    try:
+        yield endpoints.Endpoints(f"{scheme}://127.0.0.1:{port}", "", "", NAMESPACE)
+    finally:
+        server.stop(None).wait()

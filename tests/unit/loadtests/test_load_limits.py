@@ -2,11 +2,11 @@
 
 import pathlib
 import re
-import textwrap
 
 import pytest
 
-from loadtests import durations, endpoints, thresholds
+from infra import paths
+from loadtests import access, durations, endpoints, itinerary, thresholds
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,20 @@ def test_the_arm_is_read_from_the_route(route: str | None, arm: endpoints.Arm | 
     assert endpoints.arm(route) == arm
 
 
-def test_every_stack_in_the_file_has_limits_for_both_journeys() -> None:
-    limits = thresholds.read("local")
-    assert set(limits) == {thresholds.Journey.MODELS, thresholds.Journey.EXPERIMENT}
-    assert limits[thresholds.Journey.EXPERIMENT].split_p
+@pytest.mark.parametrize("path", sorted(thresholds.FOLDER.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_stack_has_limits_for_every_journey(path: pathlib.Path) -> None:
+    limits = thresholds.read(path.stem)
+    assert set(limits) == set(itinerary.Journey.MIXED.parts)
+    assert limits[itinerary.Journey.EXPERIMENT].split_p
+
+
+def test_every_stack_of_the_checkout_has_thresholds() -> None:
+    stacks = {path.name.split(".")[1] for path in paths.ROOT.glob("Pulumi.*.yaml")}
+    assert stacks <= {path.stem for path in thresholds.FOLDER.glob("*.yaml")}
 
 
 def test_a_stack_without_thresholds_is_named() -> None:
-    with pytest.raises(endpoints.LoadTestError, match="no thresholds for the stack 'moon'"):
+    with pytest.raises(endpoints.LoadTestError, match=r"no thresholds for the stack 'moon'.*local"):
         thresholds.read("moon")
 
 
@@ -70,22 +76,49 @@ LIMITS = "{error_rate: 0, p50_ms: 1, p95_ms: 2, p99_ms: 3, offered_share: 0.9}"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"local: {{models: {LIMITS}}}", "lacks the journey 'experiment'"),
-        ("local: {models: {p50: 1}}", "local.models.p50: Extra inputs are not permitted, got 1"),
+        (f"model: {LIMITS}", "lacks the journey 'experiment'"),
+        ("model: {p50: 1}", "model.p50: Extra inputs are not permitted, got 1"),
         (
-            f"local: {{models: {LIMITS.replace('p95_ms: 2', 'p95_ms: 9')}}}",
+            f"model: {LIMITS.replace('p95_ms: 2', 'p95_ms: 9')}",
             "have to rise in this order",
         ),
-        (f"local: {{models: {LIMITS.replace('rate: 0', 'rate: 2')}}}", "local.models.error_rate"),
-        (f"local: {{rivers: {LIMITS}}}", "local.rivers"),
-        ("local: [", "is no YAML"),
+        (f"model: {LIMITS.replace('rate: 0', 'rate: 2')}", "model.error_rate"),
+        (f"rivers: {LIMITS}", "rivers"),
+        ("model: [", "is no YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_key(
     tmp_path: pathlib.Path, text: str, words: str
 ) -> None:
-    path = tmp_path / "thresholds.yaml"
-    path.write_text(textwrap.dedent(text))
+    path = tmp_path / "local.yaml"
+    path.write_text(text)
     with pytest.raises(endpoints.LoadTestError, match=re.escape(words)) as caught:
-        thresholds.read("local", path)
+        thresholds.read("local", tmp_path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mesh:80", "ftp://mesh", "http://", "http://a:99999999", "https://a/path", "http://u:p@a"],
+)
+def test_what_is_no_gateway_is_refused(url: str) -> None:
+    with pytest.raises(endpoints.LoadTestError, match="expected http://host:port or https"):
+        access.Access(url).check()
+
+
+def test_a_token_goes_over_tls_or_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(access.TOKEN, "secret")
+    with pytest.raises(endpoints.LoadTestError, match="would read the token") as caught:
+        access.Access("http://gateway.example").check()
+    assert "secret" not in str(caught.value)
+    access.Access("http://127.0.0.1:9000").check()
+    access.Access("https://gateway.example").check()
+
+
+def test_certificates_that_are_none_are_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("nothing")
+    with pytest.raises(endpoints.LoadTestError, match="gives no certificates in PEM"):
+        access.Access("https://a", ca_file=str(path)).check()
+    with pytest.raises(endpoints.LoadTestError, match="has no TLS"):
+        access.Access("http://a", ca_file=str(path)).check()

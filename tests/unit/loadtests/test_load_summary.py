@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from loadtests import endpoints, plan, record, report, summary, thresholds
+from loadtests import course, endpoints, itinerary, plan, record, report, summary, thresholds
 
 LIMITS = {
-    thresholds.Journey.MODELS: thresholds.Limits(
+    itinerary.Journey.MODEL: thresholds.Limits(
         error_rate=0.1, p50_ms=60, p95_ms=100, p99_ms=100, offered_share=0.5
     ),
-    thresholds.Journey.EXPERIMENT: thresholds.Limits(
+    itinerary.Journey.EXPERIMENT: thresholds.Limits(
         error_rate=0.0, p50_ms=1, p95_ms=2, p99_ms=3, offered_share=0.5, split_p=0.001
     ),
 }
 
 
-def plan_in(folder: pathlib.Path, journey: str = "models", **change: object) -> plan.Plan:
+def plan_in(folder: pathlib.Path, journey: str = "model", **change: object) -> plan.Plan:
     made = plan.Plan(
-        journey=thresholds.Journey(journey),
+        journey=itinerary.Journey(journey),
         users=4,
         seconds=12,
         rate=5.0,
@@ -38,13 +38,19 @@ def plan_in(folder: pathlib.Path, journey: str = "models", **change: object) -> 
 
 def write(of: plan.Plan, *samples: record.Sample) -> None:
     of.samples.write_text(record.HEADER + "".join(sample.line() for sample in samples))
+    due = {
+        (second, part.value): round(of.users_at(second) * of.rate_of(part))
+        for second in range(of.seconds)
+        for part in of.journey.parts
+    }
+    record.write_due(of.due, due)
 
 
 def sample(
     at: float,
     milliseconds: float,
     failure: str = "",
-    journey: str = "models",
+    journey: str = "model",
     arm: str = "one-predictor",
 ) -> record.Sample:
     return record.Sample(at, journey, "" if failure else arm, milliseconds, failure)
@@ -77,9 +83,9 @@ def test_each_broken_threshold_is_named_with_its_value_and_limit(tmp_path: pathl
     came_out = summary.make(of, LIMITS)
     assert not came_out.holds
     assert came_out.broken == (
-        "models: error rate is 0.2500, it has to be at most 0.1000",
-        "models: p50, ms is 70.0, it has to be at most 60.0",
-        "models: requests/s is 4.5, it has to be at least 10.0",
+        "model: error rate is 0.2500, it has to be at most 0.1000",
+        "model: p50, ms is 70.0, it has to be at most 60.0",
+        "model: requests/s is 4.5, it has to be at least 10.0",
     )
     page = report.page(of, came_out, "load.png")
     for sentence in (*came_out.broken, "Thresholds do not hold", "WrongAnswer: status 503 | 15"):
@@ -110,10 +116,75 @@ def test_a_plan_survives_its_file(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     assert plan.read() == of
 
 
-def test_a_mixed_journey_has_half_of_its_users_on_each(tmp_path: pathlib.Path) -> None:
-    of = plan_in(tmp_path, "mixed", users=5)
-    assert of.users_of(thresholds.Journey.MODELS) == 3
-    assert of.users_of(thresholds.Journey.EXPERIMENT) == 2
+def test_a_mixed_journey_has_users_on_each_and_asks_for_reasons_less_often(
+    tmp_path: pathlib.Path,
+) -> None:
+    of = plan_in(tmp_path, "mixed", users=20)
+    shares = {part.value: itinerary.share(of.journey, part) for part in of.journey.parts}
+    assert sum(shares.values()) == 1
+    assert shares["experiment"] == 2 * shares["model"] == 4 * shares["reward"]
+    assert of.rate_of(itinerary.Journey.MODEL) == of.rate
+    assert of.rate_of(itinerary.Journey.EXPLANATION) == of.rate / 10
+
+
+@pytest.mark.parametrize(
+    ("shape", "users"),
+    [
+        (course.Shape.STEADY, {0: 20, 50: 20, 99: 20}),
+        (course.Shape.SOAK, {0: 20, 99: 20}),
+        (course.Shape.RAMP, {0: 2, 8: 4, 40: 12, 79.9: 20, 99: 20}),
+        (course.Shape.SPIKE, {0: 5, 39.9: 5, 40: 20, 59.9: 20, 60: 5, 99: 5}),
+    ],
+)
+def test_a_shape_says_how_many_users_there_are(
+    shape: course.Shape, users: dict[float, int]
+) -> None:
+    assert {second: shape.users(20, second, 100) for second in users} == users
+
+
+def test_a_spike_is_judged_apart(tmp_path: pathlib.Path) -> None:
+    of = plan_in(tmp_path, seconds=20, shape=course.Shape.SPIKE)
+    calm = [sample(at / 5, 10) for at in range(100) if not 8 <= at / 5 < 12]
+    high = [sample(8 + at / 25, 200) for at in range(100)]
+    write(of, *calm, *high)
+    limits = {
+        itinerary.Journey.MODEL: LIMITS[itinerary.Journey.MODEL].model_copy(
+            update={"peak_p99_ms": 150.0, "offered_share": 0.0}
+        )
+    }
+    came_out = summary.make(of, limits)
+    (part,) = came_out.parts
+    assert (part.p99_ms, part.peak_p99_ms) == (10, 200)
+    assert came_out.broken == ("model: p99 in the spike, ms is 200.0, it has to be at most 150.0",)
+
+
+def test_a_soak_fails_when_it_grows_slower(tmp_path: pathlib.Path) -> None:
+    of = plan_in(tmp_path, seconds=32, shape=course.Shape.SOAK)
+    write(of, *(sample(2 + at / 10, 10 + at / 10) for at in range(300)))
+    limits = {
+        itinerary.Journey.MODEL: LIMITS[itinerary.Journey.MODEL].model_copy(
+            update={"growth": 1.5, "offered_share": 0.0}
+        )
+    }
+    came_out = summary.make(of, limits)
+    assert came_out.parts[0].growth == pytest.approx((10 + 25) / (10 + 5), rel=0.01)
+    assert len(came_out.broken) == 1
+    assert "last third's median / first's is 2.3" in came_out.broken[0]
+
+
+def test_a_report_needs_no_other_file_and_keeps_markup_as_text(tmp_path: pathlib.Path) -> None:
+    of = plan_in(tmp_path)
+    write(of, *(sample(2 + at / 10, 5) for at in range(90)), sample(3, 1, "<script>x</script>|"))
+    came_out = summary.make(of, LIMITS)
+    picture = tmp_path / "load.png"
+    picture.write_bytes(b"png")
+    page = report.write(of, came_out, picture).read_text()
+    assert "data:image/png;base64,cG5n" in page
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    comment = (tmp_path / "comment.md").read_text()
+    assert len(comment) < 4000
+    assert "load.png" not in comment
 
 
 WEIGHTS = {"one": 40, "two": 30, "three": 20, "four": 10}

@@ -245,6 +245,12 @@ SCENARIOS = (
         {"model": "m"},
     ),
     Scenario(
+        "ErrorsChanged",
+        {'bellwether_monitor_changes_total{stream="error",name="m"}': "_x50 1x40"},
+        {"stream": "error", "name": "m"},
+        ill=25,
+    ),
+    Scenario(
         "ExplanationsMissing",
         {
             'bellwether_decision_explanations_total{model="d",outcome="given"}': growing(100, 90),

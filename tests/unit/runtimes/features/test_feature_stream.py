@@ -437,6 +437,10 @@ def test_each_enriched_request_is_recorded(world):
     assert record["symbol"] == "SPX"
     assert record["date"] == "2018-12-31"
     assert record["base"] == 1
+    assert record["given"] == ["rsi_14d"]
+    assert "rsi_14d" in record["views"]["technical_indicators"]["features"]
+    at = record["views"]["technical_indicators"]["time"]
+    assert dt.datetime.fromisoformat(at) == clock.close_of(LAST)
     names = {
         feature.name
         for view in definitions.declare(SYMBOLS).views
