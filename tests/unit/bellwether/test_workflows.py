@@ -15,7 +15,6 @@ GITHUB = paths.ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
 PINNED = re.compile(r"^[\w./-]+@[0-9a-f]{40}$")
-IMAGES = (paths.ROOT / "bellwether" / "images").is_dir()
 CALL = re.compile(r"uv run --no-sync bellwether (.*?)(?=$|\||>|\buv run)", re.MULTILINE)
 
 
@@ -118,8 +117,6 @@ def test_every_command_that_is_called_exists_with_its_options(where, line):
     if "--" in words:
         words = words[: words.index("--") + 1]
     command = typer.main.get_command(__main__.app)
-    if words[0] == "images" and not IMAGES:
-        pytest.skip("bellwether/images is not in this checkout")
     while hasattr(command, "commands"):
         assert words, f"{where}: {line}"
         assert words[0] in command.commands, f"{where}: there is no command {words[0]!r}"
@@ -139,4 +136,4 @@ def test_what_the_documents_call_exists():
     ]
     known = typer.main.get_command(__main__.app).commands
     called = {name for text in texts for name in re.findall(r"uv run bellwether ([a-z-]+)", text)}
-    assert called - set(known) - (set() if IMAGES else {"images"}) == set()
+    assert called - set(known) == set()
