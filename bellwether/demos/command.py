@@ -3,6 +3,7 @@
 import collections.abc
 import json
 import pathlib
+import signal
 import sys
 import typing
 
@@ -51,6 +52,8 @@ def run(command: collections.abc.Callable[..., None]) -> None:
 
     The exit code is 0 if it ran, 1 if it could not, 2 for a wrong option.
     """
+    # A shell's background job is born deaf to interrupts; a demo takes away what it has made.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(help=command.__doc__)(command)
     try:
