@@ -8,7 +8,6 @@ from pulumi.runtime import config
 from bellwether import training
 from infra import paths, settings
 from infra.cluster import settings as cluster_settings
-from infra.cluster import target as cluster
 from infra.local import manifests, target, toolchain
 
 
@@ -44,6 +43,8 @@ def on_cluster(stack: cluster_settings.Cluster) -> None:
         training.DataError: the stack's `data` is no folder of CSV files.
 
     """
+    from infra.cluster import target as cluster  # noqa: PLC0415  a local stack starts without it
+
     cluster.declare(stack, training.provenances(stack.data, stack.seed))
 
 

@@ -27,18 +27,12 @@ class Backups(component.Component):
         stack = site.settings
         if stack.valkey.managed is not None or not site.size.keep:
             return
-        account: manifest.Manifest = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": NAME},
-            "automountServiceAccountToken": False,
-        }
         policy = network.policy(
             NAME,
             labels.selector(NAME),
             egress=(access.valkey(stack).way, artifacts.way(stack)),
         )
-        first = [self.add(account), self.add(policy)]
+        first = [self.add(workload.account(NAME)), self.add(policy)]
         self.add(self._job(), after=first)
 
     def _job(self) -> manifest.Manifest:

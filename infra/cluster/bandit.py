@@ -20,7 +20,7 @@ class Bandit(component.Component):
             "kafka": kafka.address,
             "valkey": valkey.address,
             "namespace": stack.namespace,
-            "host": "0.0.0.0",  # noqa: S104  a pod's ports are opened by network policies
+            "host": workload.ANY_ADDRESS,
             "port": PORT,
             "prometheus": "http://prometheus-operated:9090",
             "gateway": "http://seldon-mesh",
@@ -51,7 +51,7 @@ class Bandit(component.Component):
                 egress=(
                     kafka.way,
                     valkey.way,
-                    network.Way("the API server", (443, 6443), networks=("0.0.0.0/0",)),
+                    network.api_server(),
                     network.Way("the arms' errors and latencies", (9090,), pods="prometheus"),
                     network.Way("whether a vetoed arm has healed", (9000,), pods="seldon-envoy"),
                 ),

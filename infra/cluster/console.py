@@ -37,7 +37,7 @@ class Console(component.Component):
             "prometheus": "http://prometheus-operated:9090",
             "monitor": "http://monitor:9060",
             "namespace": stack.namespace,
-            "host": "0.0.0.0",  # noqa: S104  a pod's ports are opened by network policies
+            "host": workload.ANY_ADDRESS,
             "port": PORT,
         }
         callers = tuple(
@@ -68,7 +68,7 @@ class Console(component.Component):
                 egress=(
                     kafka.way,
                     valkey.way,
-                    network.Way("the API server", (443, 6443), networks=("0.0.0.0/0",)),
+                    network.api_server(),
                     network.Way("metrics", (9090,), pods="prometheus"),
                     network.Way("predictions, explanations", (9000,), pods="seldon-envoy"),
                     network.Way("what the monitor knows", (9060,), pods="monitor"),

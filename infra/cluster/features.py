@@ -21,7 +21,7 @@ class Features(component.Component):
             "valkey": valkey.address,
             "registry": "/tmp/registry.db",  # noqa: S108  in a pod's own empty volume
             "artifact": fetched.path,
-            "host": "0.0.0.0",  # noqa: S104  a pod's ports are opened by network policies
+            "host": workload.ANY_ADDRESS,
             "port": PORT,
         }
         self.stream = workload.declare(

@@ -22,7 +22,7 @@ class Monitor(component.Component):
             "bars": f"{fetched.path}/bars.npz",
             "namespace": stack.namespace,
             "pipeline": pipelines.PREDICTION.metadata.name,
-            "host": "0.0.0.0",  # noqa: S104  a pod's ports are opened by network policies
+            "host": workload.ANY_ADDRESS,
             "port": PORT,
         }
         self.monitor = workload.declare(

@@ -32,7 +32,7 @@ class Monitoring(component.Component):
                 ),
                 egress=(
                     network.Way("scrapes", _PORTS),
-                    network.Way("the API server", (443, 6443), networks=("0.0.0.0/0",)),
+                    network.api_server(),
                 ),
             ),
             workload="prometheus",
@@ -91,12 +91,7 @@ _PORTS = (9003, 9006, 8082, 8404, 9030, 9050, 9060, 9070, 9404, 9999)
 
 def _account(namespace: str) -> collections.abc.Iterator[manifest.Manifest]:
     group = "rbac.authorization.k8s.io"
-    yield {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {"name": "prometheus"},
-        "automountServiceAccountToken": False,
-    }
+    yield workload.account("prometheus")
     yield {
         "apiVersion": f"{group}/v1",
         "kind": "Role",

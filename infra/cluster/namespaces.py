@@ -23,7 +23,7 @@ class Namespaces(component.Component):
                 {},
                 namespace=wanted.operators_namespace,
                 egress=(
-                    network.Way("the API server", (443, 6443), networks=("0.0.0.0/0",)),
+                    network.api_server(),
                     network.Way(
                         "what they operate",
                         (8443, 9004, 9044, 9090, 9091, 9093, 9095),

@@ -45,6 +45,11 @@ class Way:
         return [peer]
 
 
+def api_server(why: str = "the API server") -> Way:
+    """Give the way to Kubernetes' own API, whose addresses only a cluster knows."""
+    return Way(why, (443, 6443), networks=("0.0.0.0/0",))
+
+
 def _block(cidr: str) -> dict[str, typing.Any]:
     return {"cidr": cidr, "except": list(_PRIVATE)} if cidr == "0.0.0.0/0" else {"cidr": cidr}
 

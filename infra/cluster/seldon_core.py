@@ -211,7 +211,7 @@ def _network(stack: settings.Cluster) -> collections.abc.Iterator[manifest.Manif
     ]
     scrapes = network.Way("scrapes", (9003, 9006, 8082, 9999), pods="prometheus")
     operator = network.Way("Seldon's operator", (9004, 9044), namespace=stack.operators_namespace)
-    api = network.Way("the API server, for secrets", (443, 6443), networks=("0.0.0.0/0",))
+    api = network.api_server("the API server, for secrets")
     kafka = access.kafka(stack, "seldon").way
     for name in _PARTS:
         ingress = [*among, scrapes]

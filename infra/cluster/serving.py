@@ -245,7 +245,7 @@ def _network(stack: settings.Cluster) -> manifest.Manifest:
         ],
         egress=[
             network.Way("the scheduler", (9002, 9004, 9005, 9055), pods="seldon-scheduler"),
-            network.Way("the API server, for secrets", (443, 6443), networks=("0.0.0.0/0",)),
+            network.api_server("the API server, for secrets"),
             artifacts.way(stack),
             *own,
         ],

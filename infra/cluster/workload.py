@@ -17,6 +17,9 @@ USER = 10001
 CONFIGURATION = "/etc/bellwether"
 """Where a workload's files lie."""
 
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104  a pod's ports are opened by network policies
+"""What a process in a pod listens on."""
+
 CONTAINER_SECURITY: manifest.Manifest = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -111,7 +114,7 @@ def declare(
 ) -> manifest.Object:
     """Register a workload with everything that it needs; give the set of its pods."""
     first: list[pulumi.Resource] = [
-        owner.add(_account(work), workload=work.name),
+        owner.add(account(work.name), workload=work.name),
         owner.add(
             network.policy(
                 work.name,
@@ -183,11 +186,12 @@ def service(work: Workload) -> manifest.Manifest:
     }
 
 
-def _account(work: Workload) -> manifest.Manifest:
+def account(name: str) -> manifest.Manifest:
+    """Write a service account whose token is mounted only where a pod asks for it."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": {"name": work.name},
+        "metadata": {"name": name},
         "automountServiceAccountToken": False,
     }
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import uvicorn
 
+from runtimes.contract import configuration
+
 from . import app, settings
 
 
@@ -18,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         given = settings.read(pathlib.Path(arguments[0]))
-    except settings.ConfigurationError as error:
+    except configuration.ConfigurationError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     uvicorn.run(

@@ -5,17 +5,13 @@ from typing import Annotated
 
 import pydantic
 
-from runtimes.contract import addresses
+from runtimes.contract import addresses, configuration
 
 Url = Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^/\s]+$")]
 """Scheme, host and port, without a path."""
 
 SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds the API server's certificate and its token."""
-
-
-class ConfigurationError(Exception):
-    """The configuration file cannot be used; the message says how to mend it."""
 
 
 class Settings(pydantic.BaseModel):
@@ -45,16 +41,5 @@ class Settings(pydantic.BaseModel):
 
 
 def read(path: pathlib.Path) -> Settings:
-    """Read the file; raise `ConfigurationError` that names all that is wrong in it."""
-    try:
-        return Settings.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    except pydantic.ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, detail['loc'])) or 'the file'}: {detail['msg']}"
-            for detail in error.errors()
-        )
-        raise ConfigurationError(
-            f"{path}: {wrong}; known are {', '.join(Settings.model_fields)}"
-        ) from error
+    """Read the file; raise `configuration.ConfigurationError` that names all that is wrong in it."""
+    return configuration.read(path, Settings)

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from runtimes.contract import configuration
+
 from . import ledger, pages, settings, truth, watching
 
 
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         given = settings.read(pathlib.Path(arguments[0]))
         closes = truth.Closes.of(given.bars)
-    except (settings.ConfigurationError, truth.BarsError) as error:
+    except (configuration.ConfigurationError, truth.BarsError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     monitor = watching.Monitor(given, ledger.Ledger(given.folder, closes, given.window_days))

@@ -5,13 +5,9 @@ from typing import Annotated
 
 import pydantic
 
-from runtimes.contract import addresses
+from runtimes.contract import addresses, configuration
 
 Positive = Annotated[float, pydantic.Field(gt=0)]
-
-
-class ConfigurationError(Exception):
-    """The configuration file cannot be used; the message says how to mend it."""
 
 
 class Settings(pydantic.BaseModel):
@@ -43,15 +39,5 @@ class Settings(pydantic.BaseModel):
 
 
 def read(path: pathlib.Path) -> Settings:
-    """Read the file; raise `ConfigurationError` that names all that is wrong in it."""
-    try:
-        return Settings.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    except pydantic.ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, detail['loc'])) or 'the file'}: {detail['msg']}"
-            for detail in error.errors()
-        )
-        known = ", ".join(Settings.model_fields)
-        raise ConfigurationError(f"{path}: {wrong}; known are {known}") from error
+    """Read the file; raise `configuration.ConfigurationError` that names all that is wrong in it."""
+    return configuration.read(path, Settings)

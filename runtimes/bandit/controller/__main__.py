@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import prometheus_client
 
+from runtimes.contract import configuration
+
 from . import settings as controller_settings
 from .operator import Operator
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.getLogger("bellwether").setLevel(logging.INFO)
     try:
         given = controller_settings.read(pathlib.Path(arguments[0]))
-    except controller_settings.ConfigurationError as error:
+    except configuration.ConfigurationError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     operator = Operator(given)

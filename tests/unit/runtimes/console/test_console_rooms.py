@@ -9,6 +9,7 @@ import pytest
 
 from infra import paths
 from runtimes.console import settings
+from runtimes.contract import configuration
 
 GIVEN = {
     "gateway": "http://127.0.0.1:9000",
@@ -55,10 +56,10 @@ def test_the_room_imports_nothing_of_another_but_what_acts_on_policies():
 def test_wrong_settings_are_named(tmp_path, change, said):
     path = tmp_path / "console.json"
     path.write_text(json.dumps({**GIVEN, **change}))
-    with pytest.raises(settings.ConfigurationError, match=said):
+    with pytest.raises(configuration.ConfigurationError, match=said):
         settings.read(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(settings.ConfigurationError, match=r"none\.json: cannot be read"):
+    with pytest.raises(configuration.ConfigurationError, match=r"none\.json: cannot be read"):
         settings.read(tmp_path / "none.json")
