@@ -75,6 +75,7 @@ class Dataset:
         for path in folder.glob("*.parquet"):
             if path not in kept:
                 path.unlink()
+        self._counts: dict[pathlib.Path, int] = {}
         self._generation = self._parts[-1].generation if self._parts else 0
         self._next = self._parts[-1].next if self._parts else 0
 
@@ -91,7 +92,7 @@ class Dataset:
     @property
     def rows(self) -> int:
         """How many records there are."""
-        return sum(pq.read_metadata(part.path).num_rows for part in self._parts)
+        return sum(self._rows_of(part) for part in self._parts)
 
     def begin_anew(self) -> None:
         """Take note that the topic's offsets began anew."""
@@ -114,8 +115,7 @@ class Dataset:
         small = [
             part
             for part in self._parts
-            if part.generation == self._generation
-            and pq.read_metadata(part.path).num_rows < LARGE_ROWS
+            if part.generation == self._generation and self._rows_of(part) < LARGE_ROWS
         ]
         if len(small) < JOINED or small != self._parts[-len(small) :]:
             small = self._last_run(small)
@@ -126,8 +126,15 @@ class Dataset:
         for part in small:
             if part.path != made.path:
                 part.path.unlink()
+                self._counts.pop(part.path, None)
         self._parts = parts(self.folder)
         return True
+
+    def _rows_of(self, part: Part) -> int:
+        """Give a file's rows; its footer is read once, for a file never changes."""
+        if part.path not in self._counts:
+            self._counts[part.path] = pq.read_metadata(part.path).num_rows
+        return self._counts[part.path]
 
     def _last_run(self, small: list[Part]) -> list[Part]:
         """Give the small files at the end that follow each other without a large one between."""
@@ -145,6 +152,7 @@ class Dataset:
         old = [part for part in self._parts[:-1] if part.path.stat().st_mtime < limit]
         for part in old:
             part.path.unlink()
+            self._counts.pop(part.path, None)
         self._parts = [part for part in self._parts if part not in old]
         return len(old)
 
